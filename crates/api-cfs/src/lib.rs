@@ -1,0 +1,1 @@
+//! The Tencent CFS 2019-07-19 door.

@@ -1,0 +1,1 @@
+//! Directories of a POSIX file system as trees: walk, durable write, metadata.

@@ -1,0 +1,1 @@
+//! Runs tasks: splits, journal, ledger, receipts, adaptive lanes. Knows no HTTP and no SQL.

@@ -1,0 +1,63 @@
+//! No nameless task: whoever spawns says what kind of task it is.
+
+use std::future::Future;
+use tokio::task::JoinHandle;
+
+/// What a spawned task is, for logs, metrics and the reader of the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskKind {
+    /// Accepts connections on a listener.
+    Accept,
+    /// Serves one client connection.
+    ServeConnection,
+    /// Drives one outgoing HTTP connection.
+    DriveConnection,
+    /// Runs one data-flow task.
+    RunTask,
+    /// Dispatches pending tasks.
+    Dispatch,
+    /// Lists one key range ahead of its consumer.
+    ListAhead,
+    /// Works on the items of a lane.
+    LaneWork,
+    /// Does upkeep now and then (expiry, sweeping).
+    Housekeeping,
+    /// Waits for a signal.
+    Signal,
+    /// Draws progress.
+    Progress,
+    /// A test's helper.
+    Test,
+}
+
+/// Spawns on the current runtime.
+#[allow(clippy::disallowed_methods, reason = "this is the door")]
+pub fn spawn<F>(kind: TaskKind, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tracing::trace!(?kind, "spawn");
+    tokio::spawn(future)
+}
+
+/// Spawns on the current thread's `LocalSet`.
+#[allow(clippy::disallowed_methods, reason = "this is the door")]
+pub fn spawn_local<F>(kind: TaskKind, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    tracing::trace!(?kind, "spawn_local");
+    tokio::task::spawn_local(future)
+}
+
+/// Runs a blocking closure on the runtime's blocking pool (bounded by the runtime's builder).
+///
+/// # Errors
+/// When the closure panicked.
+#[allow(clippy::disallowed_methods, reason = "this is the door")]
+pub async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(f).await.map_err(|e| format!("a blocking call panicked: {e}"))
+}

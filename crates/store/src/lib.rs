@@ -1,0 +1,1 @@
+//! Durable records: SQLite or PostgreSQL behind one SQL text; versioned formats; sealed secrets.

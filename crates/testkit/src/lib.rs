@@ -1,0 +1,1 @@
+//! Test doubles and attackers: fault proxy, scripted faults, starters of real peers, tree comparison.

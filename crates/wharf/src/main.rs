@@ -1,0 +1,2 @@
+//! The wharf binary: configuration, command line, wiring.
+fn main() {}

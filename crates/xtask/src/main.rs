@@ -1,0 +1,2 @@
+//! Checks of the workspace itself: tidy, licences, benches.
+fn main() {}
