@@ -1,1 +1,23 @@
-//! The nouns of the data flow server and their state machines: pure values, no I/O, no clock, no serialisation.
+//! The nouns of the server and their state machines: pure values.
+//!
+//! No I/O, no clock (time is an argument), no serialisation: wire types stay in the doors, records in
+//! `store`. Secrets appear only as [`Sealed`] bytes.
+
+mod flow;
+mod ids;
+mod ledger;
+mod place;
+mod task;
+mod transfer;
+
+pub use flow::{Flow, FlowStatus};
+pub use ids::{AccountId, FileSystemId, FilesetId, FlowId, ObjectStoreId, TaskId, Timestamp};
+pub use ledger::{Imbalance, Ledger, Outcome, Tally};
+pub use place::{
+    Account, Dialect, FileSystem, Fileset, FilesetStatus, ObjectStore, Origin, Product, Quota, Sealed,
+};
+pub use task::{Door, Originator, Progress, Receipt, Reports, Task, TaskKind, TaskStatus, Transition};
+pub use transfer::{
+    ConflictPolicy, Credentials, DataType, Direction, DirectoryEnd, MetadataDialect, ObjectEnd, Precondition,
+    Selection, TransferSpec,
+};
