@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Brings a Debian 12 machine to the point where `make demo`, `make test` or `make bench` can run. Does nothing that is already done.
+# Usage: scripts/setup.sh [demo|test|bench]. Takes everything from package registries; a Rust toolchain must be there already.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+want=${1:-demo}
+logs=.cache/logs
+mkdir -p "$logs"
+
+step() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# Runs a command with its output in a log file; shows the end of the log only when it fails.
+quietly() {
+  local log=$logs/$1.log; shift
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    fail "\"$*\" failed; all of its output is in $log"
+  fi
+}
+
+check_rust() {
+  local wanted=1.95 have
+  command -v cargo >/dev/null && command -v rustc >/dev/null ||
+    fail "no cargo/rustc found; install Rust $wanted or newer (rust-toolchain from your distribution or rustup) and run this again"
+  have=$(rustc --version | cut -d' ' -f2)
+  [ "$(printf '%s\n%s\n' "$wanted" "${have%%-*}" | sort -V | head -n1)" = "$wanted" ] ||
+    fail "rustc $have is too old; Rust $wanted or newer is needed"
+}
+
+# Installs the Debian packages, given as package:file pairs, whose file is missing.
+apt_packages() {
+  local pair missing=()
+  for pair in "$@"; do
+    [ -e "${pair#*:}" ] || missing+=("${pair%%:*}")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  command -v apt-get >/dev/null || fail "missing: ${missing[*]}; no apt-get here, install them by hand"
+  [ "$(id -u)" = 0 ] || fail "missing: ${missing[*]}; run as root, or: apt-get install ${missing[*]}"
+  step "installing Debian packages: ${missing[*]}"
+  quietly apt-update apt-get -q update
+  quietly apt-install env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}"
+}
+
+python_packages() {
+  local list=tests/requirements-test.txt stamp=.cache/venv/.stamp key
+  key=$(sha256sum "$list" | cut -d' ' -f1)
+  [ -x .cache/venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && return 0
+  step "installing the SDKs and peers of $list into .cache/venv"
+  rm -rf .cache/venv
+  quietly venv /usr/bin/python3 -m venv .cache/venv
+  quietly pip .cache/venv/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --no-compile -r "$list"
+  printf '%s\n' "$key" >"$stamp"
+}
+
+# The Go SDK check is an extra: it runs where Go is installed and is skipped, with its reason, elsewhere.
+go_modules() {
+  [ -f tests/go/go.mod ] && command -v go >/dev/null || return 0
+  local stamp=.cache/go.stamp key
+  key=$(cat tests/go/go.mod tests/go/go.sum 2>/dev/null | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && return 0
+  step "fetching the Go SDK modules"
+  if (cd tests/go && go mod download) >"$logs/go.log" 2>&1; then
+    printf '%s\n' "$key" >"$stamp"
+  else
+    step "the Go modules could not be had ($logs/go.log); their tests will be skipped"
+  fi
+}
+
+build_tools=(gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h make:/usr/bin/make pkg-config:/usr/bin/pkg-config)
+test_tools=(python3-venv:/usr/share/doc/python3-venv python3:/usr/bin/python3 openssl:/usr/bin/openssl
+  postgresql:/usr/lib/postgresql/15/bin/postgres attr:/usr/bin/setfattr acl:/usr/bin/setfacl)
+
+check_rust
+case $want in
+  demo) apt_packages "${build_tools[@]}" ;;
+  test | bench)
+    apt_packages "${build_tools[@]}" "${test_tools[@]}"
+    python_packages
+    if [ "$want" = test ]; then go_modules; fi
+    ;;
+  *) fail "unknown target \"$want\"; one of demo, test, bench" ;;
+esac
+step "ready for $want"
