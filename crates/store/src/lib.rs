@@ -1,1 +1,26 @@
-//! Durable records: SQLite or PostgreSQL behind one SQL text; versioned formats; sealed secrets.
+//! Durable records: what the server knows after a power cut.
+//!
+//! [`Store`] is one concrete type over SQLite (the default: one file in the data folder) or PostgreSQL.
+//! Both run the very same SQL text; [`db`](crate::db) is the only module that knows which is which.
+//! Records are versioned JSON beside the few indexed columns that filters need, so that the nouns of
+//! `model` may change without the disk noticing; see [`records`](crate::records).
+//!
+//! What it promises: a method that returned has been committed. A task is run by one worker at a time
+//! ([`Store::claim_next`]), a worker that lost its task is fenced off ([`ErrorKind::Fenced`]), a
+//! checkpoint and the ledger that belongs to it are written in one transaction, and a ledger that does
+//! not balance can't be stored as Completed.
+//!
+//! What it is not: it knows no rule of the products (that is `control`) and never opens a secret
+//! ([`Sealed`](model::Sealed) goes in and comes out sealed; [`SealKey`] is for whoever may).
+
+mod error;
+mod filter;
+mod journal;
+mod seal;
+mod store;
+
+pub use error::{Error, ErrorKind, Result};
+pub use filter::{FlowFilter, Page, Span, TaskFilter};
+pub use journal::{Checkpoint, Finish, JournalEntry, Wish};
+pub use seal::{Purpose, SealKey};
+pub use store::{Options, Store};

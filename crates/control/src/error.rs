@@ -1,0 +1,121 @@
+//! What a use case refuses, in words of no vendor. Each door maps kinds to its product's codes.
+
+use std::fmt;
+
+/// What a thing is that was not found or exists already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Noun {
+    /// A file system of the catalogue.
+    FileSystem,
+    /// An object store of the catalogue.
+    ObjectStore,
+    /// A bucket.
+    Bucket,
+    /// A fileset.
+    Fileset,
+    /// A flow.
+    Flow,
+    /// A task or subtask.
+    Task,
+    /// An account.
+    Account,
+    /// A directory below a file system's root.
+    Directory,
+    /// A file below a file system's root that lists paths.
+    ListFile,
+    /// A task's receipt.
+    Receipt,
+}
+
+impl Noun {
+    /// For messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FileSystem => "file system",
+            Self::ObjectStore => "object store",
+            Self::Bucket => "bucket",
+            Self::Fileset => "fileset",
+            Self::Flow => "flow",
+            Self::Task => "task",
+            Self::Account => "account",
+            Self::Directory => "directory",
+            Self::ListFile => "list file",
+            Self::Receipt => "receipt",
+        }
+    }
+}
+
+/// Why a use case was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// There is no such thing, or the caller may not know of it.
+    NotFound(Noun),
+    /// There is one already.
+    Exists(Noun),
+    /// Its state does not allow it.
+    InvalidState,
+    /// Something else depends on it.
+    InUse,
+    /// One more would be too many.
+    LimitExceeded,
+    /// The operator's configuration forbids it.
+    Denied,
+    /// The source or destination can't be reached.
+    Unreachable,
+    /// The source or destination refuses the key.
+    BadCredentials,
+    /// A path that climbs, crosses a symbolic link or can't be a path.
+    BadPath,
+    /// Not built, or not for this kind of thing.
+    Unsupported,
+    /// The client token was used with other parameters.
+    TokenMismatch,
+    /// A parameter makes no sense.
+    Invalid,
+    /// Our own fault; details are in the log only.
+    Internal,
+}
+
+/// A refusal: kind, message (lower case, no full stop, no secret) and the field it speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// Kind.
+    pub kind: ErrorKind,
+    /// For people.
+    pub message: String,
+    /// Name of the field of our own structs that is at fault (`path`, `bucket`), where one is.
+    pub field: Option<&'static str>,
+}
+
+/// Result of a use case.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A refusal.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), field: None }
+    }
+
+    /// Nothing with this id.
+    #[must_use]
+    pub fn not_found(noun: Noun, id: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::NotFound(noun), format!("{} {id} does not exist", noun.name()))
+    }
+
+    /// Names the field.
+    #[must_use]
+    pub fn field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,231 @@
+//! What is handed in and out beside the model's nouns.
+
+use std::collections::BTreeMap;
+
+use model::{
+    AccountId, Credentials, DirectoryEnd, Door, FileSystemId, FilesetId, FlowId, ObjectEnd, Originator, Quota,
+    Sealed, TaskId, TaskKind, TransferSpec,
+};
+
+/// Who asks. Reads and changes are limited to the account's own flows, tasks and filesets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Account; owner of what is made.
+    pub account: AccountId,
+    /// Sees and may change everything.
+    pub operator: bool,
+}
+
+impl Caller {
+    /// An account.
+    #[must_use]
+    pub fn account(id: AccountId) -> Self {
+        Self { account: id, operator: false }
+    }
+
+    /// The operator's door.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self { account: AccountId::from("operator"), operator: true }
+    }
+}
+
+/// Bounds. The defaults are the products'.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows of one file system.
+    pub flows_per_file_system: u32,
+    /// Filesets of one file system.
+    pub filesets_per_file_system: u32,
+    /// Batch tasks of one flow that run at once; more wait. Pass it to [`store::Options`] too.
+    pub concurrent_batch_tasks_per_flow: u32,
+    /// Tasks of one account that wait at once.
+    pub waiting_tasks: u32,
+    /// Days that ended tasks, their receipts and reports are kept.
+    pub history_days: u32,
+    /// Items that a plan looks at on each side.
+    pub plan_items: u64,
+    /// Seconds that a plan may take.
+    pub plan_seconds: u64,
+    /// Seconds that a probe may take.
+    pub probe_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            flows_per_file_system: 10,
+            filesets_per_file_system: 10,
+            concurrent_batch_tasks_per_flow: 4,
+            waiting_tasks: 1000,
+            history_days: 90,
+            plan_items: 1_000_000,
+            plan_seconds: 20,
+            probe_seconds: 3,
+        }
+    }
+}
+
+/// How full the disk behind a file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Bytes in use on the disk.
+    pub bytes_used: u64,
+    /// Bytes of the disk.
+    pub bytes_total: u64,
+    /// Inodes in use on the disk.
+    pub files_used: u64,
+}
+
+/// A fileset to make.
+#[derive(Debug, Clone)]
+pub struct NewFileset {
+    /// Identifier, in the product's form.
+    pub id: FilesetId,
+    /// File system.
+    pub file_system: FileSystemId,
+    /// Starts and ends with `/`. Its parent must exist; the directory itself is made when missing.
+    pub path: String,
+    /// Words.
+    pub description: String,
+    /// Refuses deletion.
+    pub deletion_protection: bool,
+    /// Limits.
+    pub quota: Option<Quota>,
+}
+
+/// Changes of a fileset; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct FilesetChange {
+    /// Words.
+    pub description: Option<String>,
+    /// Refuses deletion.
+    pub deletion_protection: Option<bool>,
+    /// `Some(None)` takes the limits away. New limits below the present use are refused (`InvalidState`).
+    pub quota: Option<Option<Quota>>,
+}
+
+/// A flow to make.
+#[derive(Debug, Clone)]
+pub struct NewFlow {
+    /// Identifier, in the product's form.
+    pub id: FlowId,
+    /// Door.
+    pub door: Door,
+    /// Directory's side. Its `root` is filled in from the catalogue.
+    pub directory: DirectoryEnd,
+    /// Fileset; must be of the same file system and without a flow.
+    pub fileset: Option<FilesetId>,
+    /// Bucket's side.
+    pub object: ObjectEnd,
+    /// Key of its own.
+    pub credentials: Option<Credentials>,
+    /// Name.
+    pub name: String,
+    /// Words.
+    pub description: String,
+    /// The door's own words.
+    pub attributes: BTreeMap<String, String>,
+    /// The door's own secrets.
+    pub sealed_attributes: BTreeMap<String, Sealed>,
+    /// Ask the bucket before saying Running; `false` = it was asked already.
+    pub probe: bool,
+}
+
+/// Changes of a flow; `None` leaves a field as it is. New credentials are probed.
+#[derive(Debug, Clone, Default)]
+pub struct FlowChange {
+    /// Name.
+    pub name: Option<String>,
+    /// Words.
+    pub description: Option<String>,
+    /// Key.
+    pub credentials: Option<Credentials>,
+    /// Attributes to set, or with `None` to remove.
+    pub attributes: BTreeMap<String, Option<String>>,
+    /// Sealed attributes to set, or with `None` to remove.
+    pub sealed_attributes: BTreeMap<String, Option<Sealed>>,
+}
+
+/// A task to make.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// Identifier, in the product's form.
+    pub id: TaskId,
+    /// Door.
+    pub door: Door,
+    /// What kind. A `Stream` is Executing at once; a `StreamFile` needs a `parent` that is.
+    pub kind: TaskKind,
+    /// The stream a file belongs to.
+    pub parent: Option<TaskId>,
+    /// Flow; must be Running.
+    pub flow: Option<FlowId>,
+    /// What to do. `directory.root` is filled in from the catalogue.
+    pub spec: TransferSpec,
+    /// Name.
+    pub name: String,
+    /// The door's own words.
+    pub attributes: BTreeMap<String, String>,
+    /// Who caused it.
+    pub originator: Originator,
+}
+
+/// What a transfer would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// Items at the source that are meant (files, directories, links).
+    pub items: u64,
+    /// Files that would be written.
+    pub files: u64,
+    /// Bytes that would be written.
+    pub bytes: u64,
+    /// Files that are there already and need nothing.
+    pub unchanged: u64,
+    /// Names that the destination has with other content: written over or left alone by policy.
+    pub conflicts: u64,
+    /// Of these, left alone.
+    pub skipped: u64,
+    /// Names that can't be moved.
+    pub refused: u64,
+    /// Requests to the object store, about.
+    pub requests: u64,
+    /// Seconds, about.
+    pub estimated_s: u64,
+    /// Both sides were walked to the end; otherwise the numbers are what was seen within the bound.
+    pub complete: bool,
+}
+
+/// What a receipt is worth today.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verification {
+    /// Items of the manifest that were read again.
+    pub checked: u64,
+    /// Bytes that were read again.
+    pub bytes: u64,
+    /// How many are as the manifest says.
+    pub same: u64,
+    /// Items that are gone (at most 1,000 are named).
+    pub missing: Vec<String>,
+    /// Items with other content (at most 1,000 are named).
+    pub different: Vec<String>,
+    /// Items at the destination that the manifest doesn't know (at most 1,000 are named).
+    pub extra: Vec<String>,
+    /// Items that could not be read, with the reason (at most 1,000 are named).
+    pub unreadable: Vec<String>,
+    /// The manifest file is the one that the receipt was made for.
+    pub manifest_intact: bool,
+    /// All of the manifest was gone through within the bound.
+    pub complete: bool,
+}
+
+impl Verification {
+    /// Nothing is missing, different or unread. Extra items are no fault of the task's.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.manifest_intact
+            && self.complete
+            && self.missing.is_empty()
+            && self.different.is_empty()
+            && self.unreadable.is_empty()
+    }
+}

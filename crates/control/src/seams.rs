@@ -1,0 +1,50 @@
+//! What the binary plugs in: connectors and the engine. Control names neither.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use connector::Tree;
+use model::{Credentials, DirectoryEnd, MetadataDialect, ObjectEnd, ObjectStore, TaskId, TransferSpec};
+
+/// Turns ends into trees.
+///
+/// Secrets arrive sealed ([`store::Purpose::Credentials`]); implementations open them with the
+/// [`store::SealKey`] they were made with.
+#[async_trait]
+pub trait Trees: Send + Sync {
+    /// The bucket's side. `credentials` `None` = the catalogue entry's own.
+    ///
+    /// # Errors
+    /// `NotFound` no such endpoint in the catalogue; `Denied` the secret can't be opened.
+    async fn object(
+        &self,
+        end: &ObjectEnd,
+        credentials: Option<&Credentials>,
+        dialect: MetadataDialect,
+    ) -> connector::Result<Arc<dyn Tree>>;
+
+    /// The directory's side. `spec` tells modes and whether the directory may be made, where a transfer
+    /// is meant; `None` = just look.
+    ///
+    /// # Errors
+    /// As opening the directory.
+    fn directory(&self, end: &DirectoryEnd, spec: Option<&TransferSpec>) -> connector::Result<Arc<dyn Tree>>;
+
+    /// Names of the buckets that this key may list.
+    ///
+    /// # Errors
+    /// `Denied`, `Unavailable`.
+    async fn buckets(
+        &self,
+        store: &ObjectStore,
+        credentials: Option<&Credentials>,
+    ) -> connector::Result<Vec<String>>;
+}
+
+/// The engine's door. Calls return at once.
+pub trait Dispatch: Send + Sync {
+    /// There is a new pending task.
+    fn wake(&self);
+    /// This task's status was changed by a user (pausing, canceling, executing again).
+    fn signal(&self, task: &TaskId);
+}
