@@ -1,1 +1,119 @@
-//! The operator's door: resources, flows, tasks, receipts and accounts as plain JSON for the command line.
+//! The operator's door: resources, flows, tasks, receipts and accounts as plain JSON.
+//!
+//! The command line speaks it (`wharf flow`, `task`, `resource`, `account`, `receipt`). Requests go to
+//! `/wharf/v1/<Action>`, signed with TC3 for the service `wharf` by an account that is an operator; the
+//! envelope is Tencent's. It sees the things of all accounts. [`wire`] has the JSON types, which
+//! clients may use as they are; `ops/` has one file for each group of actions.
+//!
+//! It is no copy of a cloud's API: names are the model's, sizes are bytes, times are µs since the epoch.
+
+pub mod wire;
+
+mod fault;
+mod ops;
+mod translate;
+
+use api::{Call, Cloud, Door, Fault, Outcome, Reply};
+use async_trait::async_trait;
+use control::Control;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Version of this API.
+pub const VERSION: &str = "2026-11-22";
+
+/// The door.
+pub struct AdminDoor {
+    control: Control,
+}
+
+impl AdminDoor {
+    /// A door to `control`.
+    #[must_use]
+    pub fn new(control: Control) -> Self {
+        Self { control }
+    }
+}
+
+const ACTIONS: &[&str] = &[
+    "ListFlows",
+    "GetFlow",
+    "CreateFlow",
+    "DeleteFlow",
+    "ListTasks",
+    "GetTask",
+    "CreateTask",
+    "PlanTask",
+    "PauseTask",
+    "ResumeTask",
+    "CancelTask",
+    "ListResources",
+    "PutFileSystem",
+    "PutObjectStore",
+    "RemoveResource",
+    "ListAccounts",
+    "CreateAccount",
+    "SetAccountActive",
+    "GetReceipt",
+    "VerifyReceipt",
+];
+
+#[async_trait]
+impl Door for AdminDoor {
+    fn cloud(&self) -> Cloud {
+        Cloud::Operator
+    }
+
+    fn service(&self) -> &'static str {
+        "wharf"
+    }
+
+    fn versions(&self) -> &'static [&'static str] {
+        &[VERSION]
+    }
+
+    fn actions(&self) -> &'static [&'static str] {
+        ACTIONS
+    }
+
+    async fn call(&self, call: Call) -> Outcome {
+        let c = &self.control;
+        match call.action.as_str() {
+            "ListFlows" => reply(&ops::flows::list(c, decode(call.params)?).await?),
+            "GetFlow" => reply(&ops::flows::get(c, decode(call.params)?).await?),
+            "CreateFlow" => reply(&ops::flows::create(c, &call.caller.account, decode(call.params)?).await?),
+            "DeleteFlow" => ops::flows::delete(c, decode(call.params)?).await.map(|()| Reply::empty()),
+            "ListTasks" => reply(&ops::tasks::list(c, decode(call.params)?).await?),
+            "GetTask" => reply(&ops::tasks::get(c, decode(call.params)?).await?),
+            "CreateTask" => reply(&ops::tasks::create(c, &call.caller.account, decode(call.params)?).await?),
+            "PlanTask" => reply(&ops::tasks::plan(c, decode(call.params)?).await?),
+            "PauseTask" => reply(&ops::tasks::pause(c, decode(call.params)?).await?),
+            "ResumeTask" => reply(&ops::tasks::resume(c, decode(call.params)?).await?),
+            "CancelTask" => reply(&ops::tasks::cancel(c, decode(call.params)?).await?),
+            "ListResources" => reply(&ops::resources::list(c).await?),
+            "PutFileSystem" => {
+                ops::resources::put_file_system(c, decode(call.params)?).await.map(|()| Reply::empty())
+            }
+            "PutObjectStore" => {
+                ops::resources::put_store(c, decode(call.params)?).await.map(|()| Reply::empty())
+            }
+            "RemoveResource" => {
+                ops::resources::remove(c, decode(call.params)?).await.map(|()| Reply::empty())
+            }
+            "ListAccounts" => reply(&ops::accounts::list(c).await?),
+            "CreateAccount" => reply(&ops::accounts::create(c, decode(call.params)?).await?),
+            "SetAccountActive" => reply(&ops::accounts::set_active(c, decode(call.params)?).await?),
+            "GetReceipt" => reply(&ops::receipts::get(c, decode(call.params)?).await?),
+            "VerifyReceipt" => reply(&ops::receipts::verify(c, decode(call.params)?).await?),
+            _ => Err(Fault::tencent("InvalidAction", "the operator's door has no such action")),
+        }
+    }
+}
+
+fn decode<T: DeserializeOwned>(params: serde_json::Value) -> Result<T, Fault> {
+    serde_json::from_value(params).map_err(|e| Fault::tencent("InvalidParameter", e.to_string()))
+}
+
+fn reply(fields: &impl Serialize) -> Outcome {
+    Reply::from_serialize(fields)
+}

@@ -1,0 +1,119 @@
+//! Configuration: raw text → checked values. Checking does no I/O and reports every problem at once;
+//! what it gives can be built without asking again.
+//!
+//! The file is read with spans, so that each problem names its line. Unknown keys are problems: a
+//! misspelt setting must not be silently without effect.
+
+mod reader;
+mod size;
+mod sections;
+pub mod template;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use sections::{
+    AccountConfig, Config, FileSystemConfig, Limits, Listen, LogFormat, ObjectStoreConfig, SecretSource, StateConfig, Transfer,
+};
+pub use size::parse_size;
+
+/// One thing that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// 1-based line, 0 where no line can be named.
+    pub line: usize,
+    /// Which key.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 {
+            write!(f, "line {}: ", self.line)?;
+        }
+        if self.key.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.key, self.message) }
+    }
+}
+
+/// Parses and checks the text of a configuration. Relative paths are taken from `base` (the folder of
+/// the file).
+///
+/// # Errors
+/// Every problem, in the order of the file.
+pub fn check(text: &str, base: &Path) -> Result<Config, Vec<Problem>> {
+    let table = match toml::de::DeTable::parse(text) {
+        Ok(t) => t,
+        Err(e) => {
+            let line = e.span().map_or(0, |s| reader::line_of(text, s.start));
+            return Err(vec![Problem { line, key: String::new(), message: e.message().to_owned() }]);
+        }
+    };
+    let mut problems = Vec::new();
+    let config = {
+        let mut root = reader::Section::root(table.get_ref(), text, &mut problems);
+        let config = sections::read(&mut root, base);
+        root.finish();
+        config
+    };
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        problems.sort_by_key(|p| p.line);
+        Err(problems)
+    }
+}
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// Every problem; one without a line when the file can't be read.
+pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        vec![Problem { line: 0, key: String::new(), message: format!("can't read {}: {e}", path.display()) }]
+    })?;
+    let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    check(&text, &base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_named_with_its_line() {
+        let text = "data_dir = 5\ncolour = 'red'\n[listen]\naddress = 'nowhere'\nport = 1\n\
+                    [[filesystem]]\nid = 'xyz-1'\nproduct = 'cfs'\nroot = 'relative'\n\
+                    [[object_store]]\nid = 'a'\nurl = 'ftp://x'\nmemory = 1\n[limits]\nmemory = '12 parsecs'\n";
+        let problems = check(text, Path::new("/etc")).unwrap_err();
+        let lines: Vec<(usize, &str)> = problems.iter().map(|p| (p.line, p.key.as_str())).collect();
+        for want in [
+            (1, "data_dir"),
+            (2, "colour"),
+            (4, "listen.address"),
+            (5, "listen.port"),
+            (7, "filesystem[0].id"),
+            (12, "object_store[0].url"),
+            (13, "object_store[0].memory"),
+            (15, "limits.memory"),
+        ] {
+            assert!(lines.contains(&want), "{want:?} not in {lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_template_is_a_valid_configuration() {
+        let text = template::text("AKIDexample", "secret-example");
+        let config = check(&text, Path::new("/etc/wharf")).unwrap_or_else(|p| panic!("{p:?}"));
+        assert_eq!(config.data_dir, Path::new("/etc/wharf/wharf-data"));
+        assert_eq!(config.accounts.len(), 1);
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let text = template::text("AKIDexample", "secret-example");
+        let config = check(&text, Path::new("/etc/wharf")).unwrap_or_else(|p| panic!("{p:?}"));
+        assert!(!format!("{config:?}").contains("secret-example"));
+    }
+}

@@ -1,0 +1,67 @@
+//! The commented configuration that `wharf init` writes.
+
+/// The text, with a fresh key pair for the first account.
+pub fn text(access_key_id: &str, secret: &str) -> String {
+    TEMPLATE.replace("{ACCESS_KEY_ID}", access_key_id).replace("{ACCESS_KEY_SECRET}", secret)
+}
+
+const TEMPLATE: &str = r#"# Wharfinger. `wharf check wharf.toml` reports every problem at once; `wharf serve --config wharf.toml` runs it.
+# Relative paths are taken from the folder of this file.
+
+data_dir = "wharf-data"             # state (SQLite), reports, master key
+
+[listen]
+address = "127.0.0.1:8480"          # one port for all clouds' SDKs and the command line
+# tls_certificate = "cert.pem"      # PEM chain and key: the port then speaks HTTPS
+# tls_key = "key.pem"
+# public_url = "https://wharf.example.com"   # how clients reach it, for report downloads
+# max_connections = 1024
+
+[state]
+# database_url = "postgres://user:password@host/wharf"   # instead of SQLite; or database_url_file, database_url_env
+# master_key_file = "wharf-data/master.key"              # seals stored secrets; or set WHARF_MASTER_KEY (64 hex digits)
+
+[limits]
+# requests_per_second = 0           # for each account; 0 = no limit (the products allow 20)
+# memory = "128MiB"                 # bytes in flight over all tasks
+# bandwidth = "0"                   # bytes a second over all tasks; 0 = no limit
+# running_tasks = 4
+# flows_per_file_system = 10
+
+[transfer]
+# lanes = 0                         # threads that move data; 0 = two for each core, at most 8
+# fsync = "batch"                   # "batch": durable before it counts; "each": every file by itself; "none"
+
+[log]
+# level = "info"                    # or "engine=debug,info"
+# format = "text"                   # or "json"
+
+# Who may call. The key pair is what the SDKs are given. operator = true may use the command line's door.
+[[account]]
+name = "first"
+access_key_id = "{ACCESS_KEY_ID}"
+access_key_secret = "{ACCESS_KEY_SECRET}"   # or access_key_secret_file, access_key_secret_env
+app_id = "1250000000"
+operator = true
+
+# A directory that is shown as a cloud file system. product: "cfs" (cfs-…), "cpfs" (cpfs-…), "cpfs-lingjun" (bmcpfs-…)
+# [[filesystem]]
+# id = "bmcpfs-290w65p03ok64ya"
+# product = "cpfs-lingjun"
+# root = "/srv/tree"
+# version = "2.7.0"
+# allow_destroy = false             # operations that destroy files in the product are refused unless this is true
+
+# An S3-compatible store. `buckets`: which bucket names mean it; `hosts`: which vendor host names mean it.
+# [[object_store]]
+# id = "minio"
+# url = "http://127.0.0.1:9000"
+# region = "us-east-1"
+# dialect = "s3"                    # "s3", "cos", "oss", "obs"
+# path_style = true
+# access_key_id = "…"
+# access_key_secret = "…"
+# buckets = ["*"]
+# hosts = ["*.cos.ap-guangzhou.myqcloud.com"]
+# ca_file = "ca.pem"
+"#;
