@@ -111,8 +111,10 @@ pub fn iso8601(unix_s: i64) -> Option<String> {
 /// Unix seconds of `yyyy-mm-ddThh:mm:ssZ`.
 #[must_use]
 pub fn parse_iso8601(s: &str) -> Option<i64> {
+    let b = s.as_bytes();
+    let marked = b.len() == 20 && b[4] == b'-' && b[7] == b'-' && b[13] == b':' && b[16] == b':';
     let digits: String = s.chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    (s.len() == 20).then(|| parse_basic(&digits)).flatten()
+    marked.then(|| parse_basic(&digits)).flatten()
 }
 
 /// Unix seconds of `yyyymmddThhmmssZ`.

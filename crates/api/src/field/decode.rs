@@ -137,7 +137,7 @@ mod tests {
         let v = json!({"Id":"1","Limit":"20","Delta":"-5","Ratio":"0.5","Dry":"True"});
         let p = decode(&OP, &v, true).unwrap();
         assert_eq!((p.u64("Limit"), p.i64("Delta"), p.bool("Dry")), (Some(20), Some(-5), Some(true)));
-        assert_eq!(problem(v, false).1, Problem::WrongType("unsigned integer"));
+        assert_eq!(problem(v, false), ("Delta".into(), Problem::WrongType("integer")));
         for bad in ["+1", "1.0", "0x1", "", "-1", "18446744073709551616"] {
             assert_eq!(problem(json!({"Id":"1","Limit":bad}), true).0, "Limit", "{bad}");
         }
