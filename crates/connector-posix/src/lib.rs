@@ -1,1 +1,154 @@
 //! Directories of a POSIX file system as trees: walk, durable write, metadata.
+//!
+//! [`PosixTree`] is one end of a transfer. It promises:
+//! - **Nothing outside the root.** Every item is reached as a single name in a directory that was
+//!   opened beneath the root through no symbolic link, also while somebody swaps directories for links.
+//! - **All or nothing.** A file appears complete, with its metadata and our mark, or not at all.
+//! - **What was read is what was listed**, or the read says `Changed`.
+//! - **Bounded memory and descriptors**, however large a directory is.
+//! - **Few system calls per small file**, because creating files is what a download of many costs.
+//!
+//! What is on the disk when: [`Durability`]. Existing directories are never replaced by files, nor
+//! files by directories; an existing symbolic link is replaced, never followed.
+//!
+//! It is not load-on-read, and it knows no object store: metadata arrives as [`connector::Meta`].
+
+mod dirs;
+mod fault;
+mod lane;
+mod meta;
+mod names;
+mod parts;
+mod read;
+mod sparse;
+mod stamp;
+mod sweep;
+mod sys;
+mod temp;
+mod walk;
+mod write;
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use connector::{EntryStream, Error, ErrorKind, Lane, ListRequest, Probe, Result, Tree};
+
+use dirs::Root;
+use fault::fault;
+
+/// What survives a power loss, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Whatever the kernel has written back by itself.
+    None,
+    /// Everything, once [`Tree::settle`] has returned (`syncfs`).
+    #[default]
+    Batch,
+    /// Every file when its write returns (`fsync` of the file before, of its directory after the rename).
+    Each,
+}
+
+/// How a tree treats its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// What survives a power loss.
+    pub durability: Durability,
+    /// Set owner and group from the metadata. Only root can; anybody else's files stay their own,
+    /// and lose setuid and setgid bits.
+    pub owner: bool,
+    /// Set extended attributes (`user.*`, POSIX ACLs) from the metadata, and read them on `open`.
+    pub xattrs: bool,
+    /// Leave runs of zeros of at least 64 KiB as holes.
+    pub sparse: bool,
+    /// Permission bits of files whose source knows none; `None`: 0666 less the umask.
+    pub file_mode: Option<u32>,
+    /// Where a directory of very many names is sorted; `None`: the system's temporary directory.
+    pub scratch: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            owner: true,
+            xattrs: true,
+            sparse: true,
+            file_mode: None,
+            scratch: None,
+        }
+    }
+}
+
+/// A directory as a tree.
+#[derive(Debug, Clone)]
+pub struct PosixTree {
+    root: Arc<Root>,
+}
+
+impl PosixTree {
+    /// Opens the directory `root`, which has to exist. Links in `root` itself are followed: the
+    /// operator named it.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`; `Unacceptable` when it is no directory.
+    pub fn open(root: &Path, options: Options) -> Result<Self> {
+        match Root::open(root.to_owned(), options) {
+            Ok(root) => Ok(Self { root: Arc::new(root) }),
+            Err(e) => Err(fault(e, format_args!("open {}", root.display()))),
+        }
+    }
+}
+
+#[async_trait]
+impl Tree for PosixTree {
+    fn describe(&self) -> String {
+        self.root.path.display().to_string()
+    }
+
+    async fn probe(&self, write: bool) -> Result<Probe> {
+        let root = self.root.clone();
+        let what = format!("probe {}", root.path.display());
+        let probed = runtime::blocking(move || {
+            root.open_dir(b"")?;
+            // A root that was removed behind our back still opens, but nothing can be made in it.
+            if sys::fstat(&root.fd)?.nlink == 0 {
+                return Err(std::io::Error::from_raw_os_error(libc::ENOENT));
+            }
+            if write {
+                sweep::try_to_write(&root, &names::TempNames::new().next())?;
+            }
+            Ok(())
+        })
+        .await
+        .map_err(|e| Error::new(ErrorKind::Other, e))?;
+        probed.map_err(|e| fault(e, what))?;
+        Ok(Probe { readable: true, writable: write, server: None })
+    }
+
+    fn list(&self, request: ListRequest) -> Box<dyn EntryStream> {
+        Box::new(walk::Listing::new(self.root.clone(), request))
+    }
+
+    fn lane(&self) -> Box<dyn Lane> {
+        Box::new(lane::PosixLane::new(self.root.clone()))
+    }
+
+    fn settle(&self) -> Result<()> {
+        if self.root.options.durability != Durability::Batch {
+            return Ok(());
+        }
+        sys::syncfs(self.root.fd.as_fd())
+            .map_err(|e| fault(e, format_args!("sync {}", self.root.path.display())))
+    }
+
+    async fn sweep(&self, older_than_s: u64) -> Result<u64> {
+        let root = self.root.clone();
+        let now_ns = runtime::Clock::system().now().0.saturating_mul(1000);
+        let age_ns = i64::try_from(older_than_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+        let what = format!("sweep {}", root.path.display());
+        let swept = runtime::blocking(move || sweep::sweep(&root, now_ns.saturating_sub(age_ns))).await;
+        swept.map_err(|e| Error::new(ErrorKind::Other, e))?.map_err(|e| fault(e, what))
+    }
+}
