@@ -79,9 +79,10 @@ impl From<sqlx::Error> for Error {
         let kind = match &e {
             sqlx::Error::Database(d) if d.is_unique_violation() => ErrorKind::Exists,
             sqlx::Error::Database(d) if d.is_foreign_key_violation() => ErrorKind::Conflict,
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-                ErrorKind::Unavailable
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed => ErrorKind::Unavailable,
             sqlx::Error::RowNotFound => ErrorKind::NotFound,
             _ => ErrorKind::Internal,
         };

@@ -1,9 +1,9 @@
 //! Durable records: what the server knows after a power cut.
 //!
 //! [`Store`] is one concrete type over SQLite (the default: one file in the data folder) or PostgreSQL.
-//! Both run the very same SQL text; [`db`](crate::db) is the only module that knows which is which.
+//! Both run the very same SQL text; `db` is the only module that knows which is which.
 //! Records are versioned JSON beside the few indexed columns that filters need, so that the nouns of
-//! `model` may change without the disk noticing; see [`records`](crate::records).
+//! `model` may change without the disk noticing; see `records`.
 //!
 //! What it promises: a method that returned has been committed. A task is run by one worker at a time
 //! ([`Store::claim_next`]), a worker that lost its task is fenced off ([`ErrorKind::Fenced`]), a
@@ -13,11 +13,21 @@
 //! What it is not: it knows no rule of the products (that is `control`) and never opens a secret
 //! ([`Sealed`](model::Sealed) goes in and comes out sealed; [`SealKey`] is for whoever may).
 
+mod db;
 mod error;
 mod filter;
+mod flows;
 mod journal;
+mod places;
+mod query;
+mod records;
+mod runs;
+mod schema;
 mod seal;
+mod shelf;
 mod store;
+mod tasks;
+mod tokens;
 
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{FlowFilter, Page, Span, TaskFilter};

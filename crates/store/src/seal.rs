@@ -64,7 +64,8 @@ impl SealKey {
     /// # Errors
     /// `Key` when the library refuses it.
     pub fn new(bytes: &[u8; KEY_LEN]) -> Result<Self> {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, bytes).map_err(|_| bad_key("the master key can't be used"))?;
+        let key = UnboundKey::new(&CHACHA20_POLY1305, bytes)
+            .map_err(|_| bad_key("the master key can't be used"))?;
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"wharf/master").extract(bytes);
         Ok(Self(Arc::new(Keys { aead: LessSafeKey::new(key), root, random: Random::system() })))
     }
@@ -74,7 +75,8 @@ impl SealKey {
     /// # Errors
     /// `Key` when it is anything else. The message does not repeat the text.
     pub fn from_hex(hex: &str) -> Result<Self> {
-        let bytes = decode_hex(hex.trim()).ok_or_else(|| bad_key("the master key must be 64 hexadecimal digits"))?;
+        let bytes =
+            decode_hex(hex.trim()).ok_or_else(|| bad_key("the master key must be 64 hexadecimal digits"))?;
         Self::new(&bytes)
     }
 
@@ -103,7 +105,8 @@ impl SealKey {
     /// # Errors
     /// As [`SealKey::load_or_create`].
     pub fn load(path: &Path) -> Result<Self> {
-        let fail = |e: std::io::Error| bad_key(format!("the master key file {} can't be read: {e}", path.display()));
+        let fail =
+            |e: std::io::Error| bad_key(format!("the master key file {} can't be read: {e}", path.display()));
         let file = std::fs::File::open(path).map_err(fail)?;
         let mode = file.metadata().map_err(fail)?.permissions().mode();
         if mode & 0o077 != 0 {
@@ -124,7 +127,8 @@ impl SealKey {
         let nonce: [u8; NONCE_LEN] = self.0.random.bytes();
         let mut body = plain.as_bytes().to_vec();
         let aad = Aad::from(purpose.label());
-        let sealed = self.0.aead.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut body);
+        let sealed =
+            self.0.aead.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut body);
         // Fails only for texts of more than 256 GiB; nothing unsealed may leave then.
         if sealed.is_err() {
             body.clear();
@@ -141,15 +145,21 @@ impl SealKey {
     /// # Errors
     /// `Key` when it was sealed with another key or for another purpose, or was changed.
     pub fn open(&self, purpose: Purpose, sealed: &Sealed) -> Result<String> {
-        let refuse = || bad_key("a sealed secret can't be opened: it was sealed with another master key, or was changed");
+        let refuse = || {
+            bad_key("a sealed secret can't be opened: it was sealed with another master key, or was changed")
+        };
         let (&format, rest) = sealed.0.split_first().ok_or_else(refuse)?;
         if format != FORMAT {
-            return Err(Error::new(ErrorKind::Version, format!("a sealed secret has the unknown format {format}")));
+            return Err(Error::new(
+                ErrorKind::Version,
+                format!("a sealed secret has the unknown format {format}"),
+            ));
         }
         let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(refuse)?;
         let mut body = body.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let plain = self.0.aead.open_in_place(nonce, Aad::from(purpose.label()), &mut body).map_err(|_| refuse())?;
+        let plain =
+            self.0.aead.open_in_place(nonce, Aad::from(purpose.label()), &mut body).map_err(|_| refuse())?;
         String::from_utf8(plain.to_vec()).map_err(|_| refuse())
     }
 
@@ -172,7 +182,8 @@ fn bad_key(message: impl Into<String>) -> Error {
 }
 
 fn decode_hex(text: &str) -> Option<[u8; KEY_LEN]> {
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    let digits: Vec<u8> =
+        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
     let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     if digits.len() == KEY_LEN * 2 { bytes.try_into().ok() } else { None }
 }

@@ -1,0 +1,290 @@
+//! Accounts, file systems, object stores and filesets: few, small, read all the time.
+
+use std::sync::Arc;
+
+use model::{Account, AccountId, FileSystem, FileSystemId, Fileset, FilesetId, ObjectStore, ObjectStoreId};
+
+use crate::db::{Durability, Row, values};
+use crate::records::{
+    AccountRecord, FileSystemRecord, FilesetRecord, ObjectStoreRecord, Record, decode, encode,
+};
+use crate::{Error, ErrorKind, Result, Store};
+
+fn nouns<R: Record, T>(rows: &[Row], noun: impl Fn(R) -> Result<T>) -> Result<Vec<T>> {
+    rows.iter().map(|row| noun(decode(&row.text(0)?)?)).collect()
+}
+
+fn missing(what: &str, id: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::NotFound, format!("{what} {id} does not exist"))
+}
+
+impl Store {
+    async fn all_accounts(&self) -> Result<Arc<Vec<Account>>> {
+        let load = async {
+            let rows = self.0.db.rows("SELECT record FROM accounts ORDER BY created, id", vec![]).await?;
+            nouns(&rows, AccountRecord::noun)
+        };
+        self.0.accounts.all(load).await
+    }
+
+    /// Stores a new account.
+    ///
+    /// # Errors
+    /// `Exists` when the id or the access key id is taken.
+    pub async fn insert_account(&self, a: &Account) -> Result<()> {
+        let _changing = self.0.accounts.changing();
+        let record = encode(&AccountRecord::of(a))?;
+        let sql = "INSERT INTO accounts (id, access_key, created, record) VALUES ($1, $2, $3, $4)";
+        self.0.db.execute(sql, values![a.id.as_str(), &*a.access_key_id, a.created.0, record]).await?;
+        Ok(())
+    }
+
+    /// Writes an account back.
+    ///
+    /// # Errors
+    /// `NotFound`; `Exists` when the new access key id is taken.
+    pub async fn update_account(&self, a: &Account) -> Result<()> {
+        let _changing = self.0.accounts.changing();
+        let record = encode(&AccountRecord::of(a))?;
+        let sql = "UPDATE accounts SET access_key = $2, record = $3 WHERE id = $1";
+        match self.0.db.execute(sql, values![a.id.as_str(), &*a.access_key_id, record]).await? {
+            0 => Err(missing("account", &a.id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// One account.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn account(&self, id: &AccountId) -> Result<Option<Account>> {
+        Ok(self.all_accounts().await?.iter().find(|a| a.id == *id).cloned())
+    }
+
+    /// The account with this access key id.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn account_by_access_key(&self, id: &str) -> Result<Option<Account>> {
+        if let Some(all) = self.0.accounts.get() {
+            return Ok(all.iter().find(|a| a.access_key_id == id).cloned());
+        }
+        let row = self.0.db.row("SELECT record FROM accounts WHERE access_key = $1", values![id]).await?;
+        row.map(|row| decode::<AccountRecord>(&row.text(0)?)?.noun()).transpose()
+    }
+
+    /// All accounts, oldest first.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn accounts(&self) -> Result<Vec<Account>> {
+        Ok(self.all_accounts().await?.to_vec())
+    }
+
+    async fn all_file_systems(&self) -> Result<Arc<Vec<FileSystem>>> {
+        let load = async {
+            let rows = self.0.db.rows("SELECT record FROM file_systems ORDER BY created, id", vec![]).await?;
+            nouns(&rows, FileSystemRecord::noun)
+        };
+        self.0.file_systems.all(load).await
+    }
+
+    /// Stores a file system, or replaces the one with this id.
+    ///
+    /// # Errors
+    /// `Conflict` when its root is not UTF-8.
+    pub async fn put_file_system(&self, f: &FileSystem) -> Result<()> {
+        let _changing = self.0.file_systems.changing();
+        let record = encode(&FileSystemRecord::of(f)?)?;
+        let sql = "INSERT INTO file_systems (id, created, record) VALUES ($1, $2, $3) \
+                   ON CONFLICT (id) DO UPDATE SET record = excluded.record";
+        self.0.db.execute(sql, values![f.id.as_str(), f.created.0, record]).await?;
+        Ok(())
+    }
+
+    /// One file system.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn file_system(&self, id: &FileSystemId) -> Result<Option<FileSystem>> {
+        Ok(self.all_file_systems().await?.iter().find(|f| f.id == *id).cloned())
+    }
+
+    /// All file systems, oldest first.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn file_systems(&self) -> Result<Vec<FileSystem>> {
+        Ok(self.all_file_systems().await?.to_vec())
+    }
+
+    /// Removes a file system that nothing uses. `false` = it was not there.
+    ///
+    /// # Errors
+    /// `Conflict` when a flow, a fileset or a task that has not ended names it.
+    pub async fn remove_file_system(&self, id: &FileSystemId) -> Result<bool> {
+        let _changing = self.0.file_systems.changing();
+        let mut tx = self.0.db.begin(Durability::Power).await?;
+        let used = "SELECT (SELECT COUNT(*) FROM flows WHERE file_system = $1) \
+                    + (SELECT COUNT(*) FROM filesets WHERE file_system = $1) \
+                    + (SELECT COUNT(*) FROM tasks WHERE file_system = $1 \
+                       AND status NOT IN ('canceled', 'completed', 'failed'))";
+        refuse_if_used(tx.row(used, values![id.as_str()]).await?, "file system", id)?;
+        let n = tx.execute("DELETE FROM file_systems WHERE id = $1", values![id.as_str()]).await?;
+        tx.commit().await?;
+        Ok(n > 0)
+    }
+
+    async fn all_object_stores(&self) -> Result<Arc<Vec<ObjectStore>>> {
+        let load = async {
+            let rows =
+                self.0.db.rows("SELECT record FROM object_stores ORDER BY created, id", vec![]).await?;
+            nouns(&rows, ObjectStoreRecord::noun)
+        };
+        self.0.object_stores.all(load).await
+    }
+
+    /// Stores an object store, or replaces the one with this id.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn put_object_store(&self, s: &ObjectStore) -> Result<()> {
+        let _changing = self.0.object_stores.changing();
+        let record = encode(&ObjectStoreRecord::of(s))?;
+        let sql = "INSERT INTO object_stores (id, created, record) VALUES ($1, $2, $3) \
+                   ON CONFLICT (id) DO UPDATE SET record = excluded.record";
+        self.0.db.execute(sql, values![s.id.as_str(), s.created.0, record]).await?;
+        Ok(())
+    }
+
+    /// One object store.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn object_store(&self, id: &ObjectStoreId) -> Result<Option<ObjectStore>> {
+        Ok(self.all_object_stores().await?.iter().find(|s| s.id == *id).cloned())
+    }
+
+    /// All object stores, oldest first.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn object_stores(&self) -> Result<Vec<ObjectStore>> {
+        Ok(self.all_object_stores().await?.to_vec())
+    }
+
+    /// Removes an object store that nothing uses. `false` = it was not there.
+    ///
+    /// # Errors
+    /// `Conflict` when a flow or a task that has not ended names it.
+    pub async fn remove_object_store(&self, id: &ObjectStoreId) -> Result<bool> {
+        let _changing = self.0.object_stores.changing();
+        let mut tx = self.0.db.begin(Durability::Power).await?;
+        let used = "SELECT (SELECT COUNT(*) FROM flows WHERE object_store = $1) \
+                    + (SELECT COUNT(*) FROM tasks WHERE object_store = $1 \
+                       AND status NOT IN ('canceled', 'completed', 'failed'))";
+        refuse_if_used(tx.row(used, values![id.as_str()]).await?, "object store", id)?;
+        let n = tx.execute("DELETE FROM object_stores WHERE id = $1", values![id.as_str()]).await?;
+        tx.commit().await?;
+        Ok(n > 0)
+    }
+
+    async fn all_filesets(&self) -> Result<Arc<Vec<Fileset>>> {
+        let load = async {
+            let rows = self.0.db.rows("SELECT record FROM filesets ORDER BY created, id", vec![]).await?;
+            nouns(&rows, FilesetRecord::noun)
+        };
+        self.0.filesets.all(load).await
+    }
+
+    /// Stores a new fileset, if the file system has less than `limit` (0 = no limit).
+    ///
+    /// # Errors
+    /// `Exists` when the id or the path is taken; `Limit`; `NotFound` when the file system is gone.
+    pub async fn insert_fileset(&self, f: &Fileset, limit: u32) -> Result<()> {
+        let _changing = self.0.filesets.changing();
+        let record = encode(&FilesetRecord::of(f))?;
+        let mut tx = self.0.db.begin(Durability::Power).await?;
+        lock_file_system(&mut tx, &f.file_system).await?;
+        let count =
+            tx.row("SELECT COUNT(*) FROM filesets WHERE file_system = $1", values![f.file_system.as_str()]);
+        refuse_if_full(count.await?, limit, "filesets", &f.file_system)?;
+        let sql = "INSERT INTO filesets (id, file_system, path, created, record) VALUES ($1, $2, $3, $4, $5)";
+        let row = values![f.id.as_str(), f.file_system.as_str(), &*f.path, f.created.0, record];
+        tx.execute(sql, row).await?;
+        tx.commit().await
+    }
+
+    /// Writes a fileset back (its path stays).
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn update_fileset(&self, f: &Fileset) -> Result<()> {
+        let _changing = self.0.filesets.changing();
+        let record = encode(&FilesetRecord::of(f))?;
+        let sql = "UPDATE filesets SET record = $2 WHERE id = $1";
+        match self.0.db.execute(sql, values![f.id.as_str(), record]).await? {
+            0 => Err(missing("fileset", &f.id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// One fileset.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn fileset(&self, id: &FilesetId) -> Result<Option<Fileset>> {
+        Ok(self.all_filesets().await?.iter().find(|f| f.id == *id).cloned())
+    }
+
+    /// The filesets of a file system, oldest first.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn filesets(&self, fs: &FileSystemId) -> Result<Vec<Fileset>> {
+        Ok(self.all_filesets().await?.iter().filter(|f| f.file_system == *fs).cloned().collect())
+    }
+
+    /// Removes a fileset that no flow uses. `false` = it was not there.
+    ///
+    /// # Errors
+    /// `Conflict` when a flow is bound to it.
+    pub async fn remove_fileset(&self, id: &FilesetId) -> Result<bool> {
+        let _changing = self.0.filesets.changing();
+        let mut tx = self.0.db.begin(Durability::Power).await?;
+        let used = tx.row("SELECT COUNT(*) FROM flows WHERE fileset = $1", values![id.as_str()]).await?;
+        refuse_if_used(used, "fileset", id)?;
+        let n = tx.execute("DELETE FROM filesets WHERE id = $1", values![id.as_str()]).await?;
+        tx.commit().await?;
+        Ok(n > 0)
+    }
+}
+
+/// Keeps two requests from counting the same things of a file system at once.
+pub(crate) async fn lock_file_system(tx: &mut crate::db::Tx, id: &FileSystemId) -> Result<()> {
+    let sql = "UPDATE file_systems SET created = created WHERE id = $1";
+    match tx.execute(sql, values![id.as_str()]).await? {
+        0 => Err(missing("file system", id)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn refuse_if_full(
+    count: Option<Row>,
+    limit: u32,
+    what: &str,
+    id: impl std::fmt::Display,
+) -> Result<()> {
+    let have = count.map(|row| row.int(0)).transpose()?.unwrap_or(0);
+    if limit > 0 && have >= i64::from(limit) {
+        return Err(Error::new(ErrorKind::Limit, format!("{id} has {have} {what}, {limit} are allowed")));
+    }
+    Ok(())
+}
+
+fn refuse_if_used(count: Option<Row>, what: &str, id: impl std::fmt::Display) -> Result<()> {
+    match count.map(|row| row.int(0)).transpose()?.unwrap_or(0) {
+        0 => Ok(()),
+        n => Err(Error::new(ErrorKind::Conflict, format!("{what} {id} is used by {n} others"))),
+    }
+}
