@@ -90,8 +90,9 @@ impl fmt::Debug for Call {
     }
 }
 
-/// A successful answer; the kit adds the request id and the cloud's envelope.
-#[derive(Debug, Clone)]
+/// A successful answer; the kit adds the request id and the cloud's envelope. Its `Debug` shows no
+/// content: an answer may hold a new secret.
+#[derive(Clone)]
 pub enum Reply {
     /// Response fields without `RequestId`.
     Fields(Map<String, Value>),
@@ -107,6 +108,18 @@ pub enum Reply {
         /// The body.
         body: Vec<u8>,
     },
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fields(fields) => f.debug_tuple("Fields").field(&fields.len()).finish(),
+            Self::Raw(text) => f.debug_tuple("Raw").field(&text.len()).finish(),
+            Self::Rest { status, body, .. } => {
+                f.debug_tuple("Rest").field(status).field(&body.len()).finish()
+            }
+        }
+    }
 }
 
 impl Reply {
@@ -171,7 +184,11 @@ impl Fault {
     /// Something of ours failed; the reason is in the log under the request id.
     #[must_use]
     pub fn internal() -> Self {
-        Self::new(500, "InternalError", "an internal error occurred; see the server's log for this request id")
+        Self::new(
+            500,
+            "InternalError",
+            "an internal error occurred; see the server's log for this request id",
+        )
     }
 
     /// The same fault with a hint when to try again.

@@ -143,7 +143,10 @@ mod tests {
     fn forms_and_percents() {
         assert_eq!(percent("a b*~/é"), "a%20b%2A~%2F%C3%A9");
         assert_eq!(unform("a+b%2B%zz"), "a b+%zz");
-        assert_eq!(pairs("a=1&&b&=x&c=%3D"), [("a", "1"), ("b", ""), ("c", "=")].map(|(k, v)| (k.into(), v.into())));
+        assert_eq!(
+            pairs("a=1&&b&=x&c=%3D"),
+            [("a", "1"), ("b", ""), ("c", "=")].map(|(k, v)| (k.into(), v.into()))
+        );
         assert!(has_name("x=1&Signature=y", "Signature") && !has_name("xSignature=1", "Signature"));
     }
 
@@ -153,7 +156,9 @@ mod tests {
         assert_eq!(iso8601(1_795_343_052).as_deref(), Some("2026-11-22T10:24:12Z"));
         assert_eq!(parse_basic("20261122T102413Z"), Some(1_795_343_053));
         assert_eq!(sha256_hex(b""), EMPTY_SHA256);
-        for bad in ["", "2026-11-22 10:24:12Z", "2026-13-22T10:24:12Z", "2026-1-122T10:24:12Z", "20261122T1024+3Z"] {
+        for bad in
+            ["", "2026-11-22 10:24:12Z", "2026-13-22T10:24:12Z", "2026-1-122T10:24:12Z", "20261122T1024+3Z"]
+        {
             assert_eq!(parse_iso8601(bad).or(parse_basic(bad)), None, "{bad}");
         }
         assert_eq!(parse_iso8601("ééééééééééé"), None);

@@ -25,7 +25,9 @@ pub struct Wrapping {
 #[must_use]
 pub fn answer(cloud: Cloud, outcome: &Result<Reply, Fault>, wrapping: &Wrapping) -> Response<Bytes> {
     match (cloud, outcome) {
-        (_, Ok(Reply::Rest { status, content_type, body })) => rest(cloud, *status, content_type, body, wrapping),
+        (_, Ok(Reply::Rest { status, content_type, body })) => {
+            rest(cloud, *status, content_type, body, wrapping)
+        }
         (Cloud::Tencent | Cloud::Operator, Ok(reply)) => {
             let mut out = Vec::with_capacity(256);
             out.extend_from_slice(b"{\"Response\":");
@@ -68,7 +70,13 @@ fn alibaba_error(fault: &Fault, wrapping: &Wrapping) -> Response<Bytes> {
     response
 }
 
-fn rest(cloud: Cloud, status: u16, content_type: &'static str, body: &[u8], wrapping: &Wrapping) -> Response<Bytes> {
+fn rest(
+    cloud: Cloud,
+    status: u16,
+    content_type: &'static str,
+    body: &[u8],
+    wrapping: &Wrapping,
+) -> Response<Bytes> {
     let mut response = respond(cloud, status, body.to_vec(), wrapping);
     if body.is_empty() {
         response.headers_mut().remove(CONTENT_TYPE);
@@ -129,6 +137,7 @@ fn put(response: &mut Response<Bytes>, name: &'static str, value: &str) {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better")]
     fn text(cloud: Cloud, outcome: Result<Reply, Fault>) -> String {
         let w = Wrapping { request_id: "id-1".into(), host: "h:1".into(), recommend: String::new() };
         String::from_utf8(answer(cloud, &outcome, &w).into_body().to_vec()).unwrap()
@@ -141,8 +150,14 @@ mod tests {
         assert_eq!(text(Cloud::Alibaba, Ok(reply())), r#"{"TaskId":"t","RequestId":"id-1"}"#);
         assert_eq!(text(Cloud::Huawei, Ok(reply())), r#"{"TaskId":"t"}"#);
         assert_eq!(text(Cloud::Alibaba, Ok(Reply::empty())), r#"{"RequestId":"id-1"}"#);
-        assert_eq!(text(Cloud::Tencent, Ok(Reply::Raw(b" { } ".to_vec()))), r#"{"Response":{ "RequestId":"id-1"}}"#);
-        assert_eq!(text(Cloud::Alibaba, Ok(Reply::Raw(br#"{"a":1}"#.to_vec()))), r#"{"a":1,"RequestId":"id-1"}"#);
+        assert_eq!(
+            text(Cloud::Tencent, Ok(Reply::Raw(b" { } ".to_vec()))),
+            r#"{"Response":{ "RequestId":"id-1"}}"#
+        );
+        assert_eq!(
+            text(Cloud::Alibaba, Ok(Reply::Raw(br#"{"a":1}"#.to_vec()))),
+            r#"{"a":1,"RequestId":"id-1"}"#
+        );
         assert_eq!(text(Cloud::Alibaba, Ok(Reply::Raw(b"}".to_vec()))), r#"{"RequestId":"id-1"}"#);
     }
 
@@ -150,8 +165,14 @@ mod tests {
     fn errors_and_headers() {
         let w = Wrapping { request_id: "ID".into(), host: "h".into(), recommend: "http://x/".into() };
         let r = answer(Cloud::Tencent, &Err(Fault::new(500, "InternalError", "m\"")), &w);
-        assert_eq!((r.status().as_u16(), r.headers()[CONTENT_TYPE].to_str().unwrap()), (200, "application/json"));
-        assert_eq!(r.body(), r#"{"Response":{"Error":{"Code":"InternalError","Message":"m\""},"RequestId":"ID"}}"#);
+        assert_eq!(
+            (r.status().as_u16(), r.headers()[CONTENT_TYPE].to_str().unwrap()),
+            (200, "application/json")
+        );
+        assert_eq!(
+            r.body(),
+            r#"{"Response":{"Error":{"Code":"InternalError","Message":"m\""},"RequestId":"ID"}}"#
+        );
         let r = answer(Cloud::Alibaba, &Err(Fault::new(429, "Throttling.User", "m").retry_after(250)), &w);
         assert_eq!(r.headers()["x-acs-retry-after"], "250");
         assert_eq!(r.headers()["x-acs-request-id"], "ID");
@@ -159,7 +180,10 @@ mod tests {
         assert_eq!(v["Recommend"], "http://x/?q=Throttling.User&requestId=ID");
         let r = answer(Cloud::Huawei, &Err(Fault::new(404, "APIGW.0101", "no")), &w);
         let v: Value = serde_json::from_slice(r.body()).unwrap();
-        assert_eq!((&v["error_code"], &v["errorCode"], &v["message"]), (&v["errorCode"], &v["error_code"], &v["error_msg"]));
+        assert_eq!(
+            (&v["error_code"], &v["errorCode"], &v["message"]),
+            (&v["errorCode"], &v["error_code"], &v["error_msg"])
+        );
         let r = answer(Cloud::Huawei, &Ok(Reply::Rest { status: 204, content_type: "", body: vec![] }), &w);
         assert!(r.status() == 204 && !r.headers().contains_key(CONTENT_TYPE));
     }

@@ -137,7 +137,7 @@ pub enum Problem {
 /// Which field is wrong, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldProblem {
-    /// Path of the field (`Filters.0.Name`), indices as the cloud counts them.
+    /// Path of the field (`Filters.0.Name`), indices counted from 0.
     pub field: String,
     /// What is wrong.
     pub problem: Problem,
@@ -172,13 +172,17 @@ impl FieldProblem {
 
     fn alibaba(&self) -> Fault {
         let leaf = self.leaf();
+        let from_one =
+            |part: &str| part.parse::<usize>().map_or_else(|_| part.to_owned(), |i| (i + 1).to_string());
+        let field = self.field.split('.').map(from_one).collect::<Vec<_>>().join(".");
+        let shown = Self { field, problem: self.problem };
         match self.problem {
             Problem::Missing => {
                 Fault::new(400, format!("Missing{leaf}"), format!("{leaf} is mandatory for this action."))
             }
-            Problem::Unknown => Fault::new(400, "InvalidParameter", self.words()),
-            Problem::WrongType(_) => Fault::new(400, "InvalidParameter.Format", self.words()),
-            Problem::Refused(_) => Fault::new(400, "InvalidParameter.NotSupported", self.words()),
+            Problem::Unknown => Fault::new(400, "InvalidParameter", shown.words()),
+            Problem::WrongType(_) => Fault::new(400, "InvalidParameter.Format", shown.words()),
+            Problem::Refused(_) => Fault::new(400, "InvalidParameter.NotSupported", shown.words()),
         }
     }
 
@@ -187,7 +191,9 @@ impl FieldProblem {
         match self.problem {
             Problem::Unknown => format!("The parameter `{field}` is not known to this action."),
             Problem::Missing => format!("The request does not have the required parameter `{field}`."),
-            Problem::WrongType(want) => format!("The parameter `{field}` has the wrong type; it must be: {want}."),
+            Problem::WrongType(want) => {
+                format!("The parameter `{field}` has the wrong type; it must be: {want}.")
+            }
             Problem::Refused(reason) => format!("The parameter `{field}` is not supported here: {reason}."),
         }
     }

@@ -57,7 +57,10 @@ enum Node {
 ///
 /// # Errors
 /// Bad names, a name that is both a value and an object, lists with gaps, and what is out of bounds.
-pub fn unflatten(pairs: impl IntoIterator<Item = (String, String)>, base: Base) -> Result<Value, FlattenProblem> {
+pub fn unflatten(
+    pairs: impl IntoIterator<Item = (String, String)>,
+    base: Base,
+) -> Result<Value, FlattenProblem> {
     let mut root = BTreeMap::new();
     for (count, (name, value)) in pairs.into_iter().enumerate() {
         if count >= MAX_PAIRS {
@@ -176,9 +179,13 @@ mod tests {
 
     #[test]
     fn both_bases() {
-        let v = nest(&[("Filters.0.Name", "n"), ("Filters.0.Values.0", "a"), ("Filters.0.Values.1", "b")], Base::Zero);
+        let v = nest(
+            &[("Filters.0.Name", "n"), ("Filters.0.Values.0", "a"), ("Filters.0.Values.1", "b")],
+            Base::Zero,
+        );
         assert_eq!(v, Ok(json!({"Filters":[{"Name":"n","Values":["a","b"]}]})));
-        let v = nest(&[("Tag.2.Key", "b"), ("Tag.1.Key", "a"), ("Condition.Size", "7"), ("X", "")], Base::One);
+        let v =
+            nest(&[("Tag.2.Key", "b"), ("Tag.1.Key", "a"), ("Condition.Size", "7"), ("X", "")], Base::One);
         assert_eq!(v, Ok(json!({"Tag":[{"Key":"a"},{"Key":"b"}],"Condition":{"Size":"7"},"X":""})));
     }
 

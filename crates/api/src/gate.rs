@@ -9,7 +9,7 @@ mod huawei;
 mod route;
 mod tencent;
 
-use crate::account::{AccountKey, Accounts};
+use crate::account::{AccountKey, Accounts, Caller};
 use crate::call::{Call, Cloud, Door, Fault, Outcome};
 use crate::envelope::{self, Wrapping};
 use crate::guard::Guards;
@@ -121,6 +121,32 @@ struct Visit<'r> {
     source: Option<SocketAddr>,
 }
 
+impl Visit<'_> {
+    /// The call with everything that the request and its key say by themselves; action, version and
+    /// parameters are the cloud's to fill in.
+    fn call(&self, door: &dyn Door, key: &AccountKey) -> Call {
+        Call {
+            cloud: door.cloud(),
+            service: door.service().to_owned(),
+            action: String::new(),
+            version: String::new(),
+            region: None,
+            caller: Caller::from(key),
+            access_key: String::new(),
+            params: Value::Object(Map::new()),
+            flattened: false,
+            request_id: self.request_id.to_owned(),
+            method: self.head.method.clone(),
+            path: self.head.uri.path().to_owned(),
+            query: self.head.uri.query().unwrap_or_default().to_owned(),
+            headers: without_credentials(&self.head.headers),
+            body: self.body.clone(),
+            language: None,
+            source: self.source,
+        }
+    }
+}
+
 /// What admission found out before the door is called.
 struct Admitted {
     door: Arc<dyn Door>,
@@ -130,7 +156,12 @@ struct Admitted {
 impl Gate {
     /// A gate with these doors.
     #[must_use]
-    pub fn new(config: GateConfig, accounts: Arc<dyn Accounts>, doors: Vec<Arc<dyn Door>>, clock: Clock) -> Self {
+    pub fn new(
+        config: GateConfig,
+        accounts: Arc<dyn Accounts>,
+        doors: Vec<Arc<dyn Door>>,
+        clock: Clock,
+    ) -> Self {
         let guards = Guards::new(&config);
         Self { config, doors, accounts, guards, keys: KeyCache::default(), clock, random: Random::system() }
     }
@@ -284,9 +315,16 @@ fn given<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// The headers that a door may see.
 fn without_credentials(headers: &HeaderMap) -> HeaderMap {
     let mut kept = headers.clone();
-    for name in ["authorization", "x-auth-token", "x-tc-token", "x-acs-security-token", "x-acs-bearer-token",
-        "x-security-token", "cookie", "proxy-authorization"]
-    {
+    for name in [
+        "authorization",
+        "x-auth-token",
+        "x-tc-token",
+        "x-acs-security-token",
+        "x-acs-bearer-token",
+        "x-security-token",
+        "cookie",
+        "proxy-authorization",
+    ] {
         kept.remove(name);
     }
     kept

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 /// Body of a page: whole or streamed. A streamed body that fails breaks the connection.
 pub type PageBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// One GET or HEAD request that belongs to no cloud.
-#[derive(Debug, Clone)]
+/// One GET or HEAD request that belongs to no cloud. It can't be printed: path and query may hold a token.
+#[derive(Clone)]
 pub struct PageRequest {
     /// Path as received (percent-encoded).
     pub path: String,
@@ -39,8 +39,6 @@ pub fn whole(body: impl Into<Bytes>) -> PageBody {
 pub fn page(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> http::Response<PageBody> {
     let mut response = http::Response::new(whole(body));
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::OK);
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     response
 }

@@ -127,7 +127,8 @@ impl Server {
     pub async fn serve(self, listener: TcpListener, stop: Shutdown) -> std::io::Result<()> {
         let address = listener.local_addr()?;
         tracing::info!(%address, tls = self.tls.is_some(), "listening");
-        let most = u32::try_from(self.config.max_connections).unwrap_or(u32::MAX >> 4).clamp(1, u32::MAX >> 4);
+        let most =
+            u32::try_from(self.config.max_connections).unwrap_or(u32::MAX >> 4).clamp(1, u32::MAX >> 4);
         let slots = Arc::new(Semaphore::new(most as usize));
         let house = Arc::new(self.house(stop.clone()));
         accept(&listener, &house, &slots).await;

@@ -13,7 +13,9 @@ mod tc1;
 mod tc3;
 
 pub use acs3::{Acs3Request, acs3};
-pub(crate) use acs3::{canonical as acs3_canonical, string_to_sign as acs3_string_to_sign, verify as verify_acs3};
+pub(crate) use acs3::{
+    canonical as acs3_canonical, string_to_sign as acs3_string_to_sign, verify as verify_acs3,
+};
 pub(crate) use huawei::{Scheme as HuaweiScheme, verify as verify_huawei};
 pub use keys::KeyCache;
 pub use rpc::sign as rpc;
@@ -70,7 +72,8 @@ impl<'a> Authorization<'a> {
             }
         }
         let signed_headers = signed?;
-        let sane = signed_headers.split(';').count() <= MAX_SIGNED && !signed_headers.split(';').any(str::is_empty);
+        let sane =
+            signed_headers.split(';').count() <= MAX_SIGNED && !signed_headers.split(';').any(str::is_empty);
         sane.then_some(Self { algorithm, credential, access, signed_headers, signature: signature? })
     }
 
@@ -143,8 +146,16 @@ mod tests {
         let a = Authorization::parse("X Credential=a/b, SignedHeaders=host;x-a,Signature=ff==").unwrap();
         assert_eq!((a.algorithm, a.credential, a.signature), ("X", Some("a/b"), "ff=="));
         assert!(a.signs("x-a") && !a.signs("x"));
-        for bad in ["SKIP", "", "X", "X Credential=a", "X SignedHeaders=a,Signature=", "X SignedHeaders=a;;b,Signature=f",
-            "X SignedHeaders=a,SignedHeaders=b,Signature=f", "X Other=1,SignedHeaders=a,Signature=f"] {
+        for bad in [
+            "SKIP",
+            "",
+            "X",
+            "X Credential=a",
+            "X SignedHeaders=a,Signature=",
+            "X SignedHeaders=a;;b,Signature=f",
+            "X SignedHeaders=a,SignedHeaders=b,Signature=f",
+            "X Other=1,SignedHeaders=a,Signature=f",
+        ] {
             assert!(Authorization::parse(bad).is_none(), "{bad}");
         }
     }

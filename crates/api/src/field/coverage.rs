@@ -101,7 +101,8 @@ fn how(how: How) -> String {
 mod tests {
     use super::*;
 
-    const INNER: &[Field] = &[Field::new("Key", Ty::Str).required(), Field::new("Old", Ty::Int).refused("gone")];
+    const INNER: &[Field] =
+        &[Field::new("Key", Ty::Str).required(), Field::new("Old", Ty::Int).refused("gone")];
     const OPS: &[Operation] = &[Operation {
         action: "Do",
         request: &[Field::new("Tags", Ty::List(&Ty::Object(INNER))), Field::new("Id", Ty::Str).required()],

@@ -9,7 +9,11 @@ use serde_json::{Map, Value};
 ///
 /// # Errors
 /// The first problem: unknown and wrong fields in the order of the request, then missing ones.
-pub fn decode<'a>(operation: &Operation, params: &'a Value, flattened: bool) -> Result<Params<'a>, FieldProblem> {
+pub fn decode<'a>(
+    operation: &Operation,
+    params: &'a Value,
+    flattened: bool,
+) -> Result<Params<'a>, FieldProblem> {
     let Value::Object(fields) = params else {
         return Err(FieldProblem { field: String::new(), problem: Problem::WrongType("object") });
     };
@@ -117,6 +121,7 @@ mod tests {
         note: "",
     };
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better")]
     fn problem(v: Value, flattened: bool) -> (String, Problem) {
         let p = decode(&OP, &v, flattened).unwrap_err();
         (p.field, p.problem)
@@ -163,5 +168,8 @@ mod tests {
         assert_eq!((f.http, f.code.as_ref()), (400, "MissingRefreshPath"));
         assert_eq!(f.message, "RefreshPath is mandatory for this action.");
         assert_eq!(p.fault(Cloud::Tencent).code, "MissingParameter");
+        let p = FieldProblem { problem: Problem::Unknown, ..p };
+        assert!(p.fault(Cloud::Alibaba).message.contains("AutoRefreshs.1.RefreshPath"));
+        assert!(p.fault(Cloud::Tencent).message.contains("AutoRefreshs.0.RefreshPath"));
     }
 }

@@ -4,10 +4,17 @@ use serde_json::{Map, Value};
 
 /// Parameters of one object that [`super::decode`] has checked: a getter gives `None` only when the
 /// field is absent (or null). With flattened parameters numbers and booleans are read from text.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Params<'a> {
     fields: Option<&'a Map<String, Value>>,
     flattened: bool,
+}
+
+impl std::fmt::Debug for Params<'_> {
+    /// Names only: values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
 }
 
 impl<'a> Params<'a> {

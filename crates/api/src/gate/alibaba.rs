@@ -1,19 +1,34 @@
 //! Alibaba's gateway: ACS3 and the older RPC signature.
 
-use super::{Admitted, Gate, Refusal, Visit, find, given, header, last_of_each, route, without_credentials};
-use crate::account::{AccountKey, Caller};
+use super::{Admitted, Gate, Refusal, Visit, find, given, header, last_of_each, route};
+use crate::account::AccountKey;
 use crate::call::{Call, Cloud, Door, Fault};
 use crate::encode::{pairs, parse_iso8601, sha256_hex};
 use crate::flatten::{Base, unflatten};
 use crate::guard::Nonce;
-use crate::sign::{Authorization, acs3_canonical, acs3_string_to_sign, rpc_string_to_sign, verify_acs3, verify_rpc};
+use crate::sign::{
+    Authorization, acs3_canonical, acs3_string_to_sign, rpc_string_to_sign, verify_acs3, verify_rpc,
+};
 use http::Method;
 use serde_json::Value;
 use std::sync::Arc;
 
 /// Parameters of the protocol itself; a region is told to doors as `Call::region`.
-const COMMON: [&str; 12] = ["Action", "Format", "Version", "Timestamp", "SignatureNonce", "SignatureMethod",
-    "SignatureVersion", "SignatureType", "AccessKeyId", "SecurityToken", "Signature", "RegionId"];
+const COMMON: [&str; 13] = [
+    "Action",
+    "Format",
+    "Version",
+    "Timestamp",
+    "SignatureNonce",
+    "SignatureMethod",
+    "SignatureVersion",
+    "SignatureType",
+    "AccessKeyId",
+    "SecurityToken",
+    "Signature",
+    "RegionId",
+    "AcceptLanguage",
+];
 /// Headers that an ACS3 signature must cover: without them a request could be changed or repeated.
 const MUST_SIGN: [&str; 5] = ["host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce"];
 
@@ -37,15 +52,15 @@ impl Gate {
         }
         let params = last_of_each(given);
         match header(&visit.head.headers, "authorization") {
-            Some(authorization) => self.admit_acs3(visit, params, authorization).await,
-            None => self.admit_rpc(visit, params).await,
+            Some(authorization) => self.admit_acs3(visit, &params, authorization).await,
+            None => self.admit_rpc(visit, &params).await,
         }
     }
 
     async fn admit_acs3(
         &self,
         visit: &Visit<'_>,
-        params: Vec<(String, String)>,
+        params: &[(String, String)],
         authorization: &str,
     ) -> Result<Admitted, Fault> {
         let headers = &visit.head.headers;
@@ -53,7 +68,9 @@ impl Gate {
         if auth.algorithm != "ACS3-HMAC-SHA256" {
             return Err(bad_method());
         }
-        if find(&params, "SignatureType").is_some_and(|t| !t.is_empty()) || headers.contains_key("x-acs-bearer-token") {
+        if find(params, "SignatureType").is_some_and(|t| !t.is_empty())
+            || headers.contains_key("x-acs-bearer-token")
+        {
             return Err(bad_method());
         }
         no_token(given(headers, "x-acs-security-token"))?;
@@ -84,11 +101,12 @@ impl Gate {
         if !right {
             return Err(no_match(&shown));
         }
-        self.alibaba_call(visit, params, &claim, timestamp, key)
+        self.alibaba_call(visit, params, &claim, timestamp, &key)
     }
 
-    async fn admit_rpc(&self, visit: &Visit<'_>, params: Vec<(String, String)>) -> Result<Admitted, Fault> {
-        let want = |name: &'static str| find(&params, name).filter(|v| !v.is_empty()).ok_or_else(|| missing(name));
+    async fn admit_rpc(&self, visit: &Visit<'_>, params: &[(String, String)]) -> Result<Admitted, Fault> {
+        let want =
+            |name: &'static str| find(params, name).filter(|v| !v.is_empty()).ok_or_else(|| missing(name));
         let signature = want("Signature").map_err(|_| incomplete())?;
         let claim = Claim {
             access_key: want("AccessKeyId")?,
@@ -97,69 +115,64 @@ impl Gate {
             nonce: want("SignatureNonce")?,
             stamp: want("Timestamp")?,
         };
-        if find(&params, "SignatureMethod").is_some_and(|m| m != "HMAC-SHA1")
-            || find(&params, "SignatureType").is_some_and(|t| !t.is_empty())
+        if find(params, "SignatureMethod").is_some_and(|m| m != "HMAC-SHA1")
+            || find(params, "SignatureType").is_some_and(|t| !t.is_empty())
         {
             return Err(bad_method());
         }
-        no_token(find(&params, "SecurityToken").filter(|t| !t.is_empty()))?;
+        no_token(find(params, "SecurityToken").filter(|t| !t.is_empty()))?;
         let timestamp = self.alibaba_clock(claim.stamp)?;
         let key = self.alibaba_key(claim.access_key).await?;
-        let text = rpc_string_to_sign(visit.head.method.as_str(), &params);
+        let text = rpc_string_to_sign(visit.head.method.as_str(), params);
         if !verify_rpc(signature, &text, &key.secret) {
             return Err(no_match(&text));
         }
-        let claim = Claim { ..claim };
-        let owned = params.clone();
-        self.alibaba_call(visit, owned, &claim, timestamp, key)
+        self.alibaba_call(visit, params, &claim, timestamp, &key)
     }
 
     /// What follows a right signature: nonce, pace, product, action, parameters.
     fn alibaba_call(
         &self,
         visit: &Visit<'_>,
-        params: Vec<(String, String)>,
+        params: &[(String, String)],
         claim: &Claim<'_>,
         timestamp: i64,
-        key: AccountKey,
+        key: &AccountKey,
     ) -> Result<Admitted, Fault> {
         match self.guards.alibaba.admit(claim.access_key, claim.nonce, timestamp, self.now_s()) {
             Nonce::Fresh => {}
-            Nonce::Used => return Err(Fault::new(400, "SignatureNonceUsed", "The signature nonce was used before.")),
+            Nonce::Used => {
+                return Err(Fault::new(400, "SignatureNonceUsed", "The signature nonce was used before."));
+            }
             Nonce::TooOld => return Err(expired()),
         }
         if !self.guards.pace(&key.account) {
-            let fault = Fault::new(429, "Throttling.User", "The account makes too many requests; try again later.");
+            let fault =
+                Fault::new(429, "Throttling.User", "The account makes too many requests; try again later.");
             return Err(fault.retry_after(1000));
         }
-        let door = self.alibaba_door(claim.version, header(&visit.head.headers, "host").unwrap_or_default())?;
+        let door =
+            self.alibaba_door(claim.version, header(&visit.head.headers, "host").unwrap_or_default())?;
         if !door.actions().contains(&claim.action) {
-            return Err(Fault::new(404, "InvalidApi.NotFound", "The specified api does not exist in this product and version."));
+            return Err(Fault::new(
+                404,
+                "InvalidApi.NotFound",
+                "The specified api does not exist in this product and version.",
+            ));
         }
-        let region = find(&params, "RegionId").map(str::to_owned);
-        let language = find(&params, "AcceptLanguage").map(str::to_owned);
         let own = |name: &str| COMMON.contains(&name);
-        let mut nested = unflatten(params.into_iter().filter(|(k, _)| !own(k)), Base::One)
+        let mut nested = unflatten(params.iter().filter(|(k, _)| !own(k)).cloned(), Base::One)
             .map_err(|p| Fault::new(400, "InvalidParameter", p.to_string()))?;
         self.merge_json(visit, &mut nested)?;
         let call = Call {
-            cloud: Cloud::Alibaba,
-            service: door.service().to_owned(),
             action: claim.action.to_owned(),
             version: claim.version.to_owned(),
-            region,
-            caller: Caller::from(&key),
+            region: find(params, "RegionId").map(str::to_owned),
+            language: find(params, "AcceptLanguage").map(str::to_owned),
             access_key: claim.access_key.to_owned(),
             params: nested,
             flattened: true,
-            request_id: visit.request_id.to_owned(),
-            method: visit.head.method.clone(),
-            path: visit.head.uri.path().to_owned(),
-            query: visit.head.uri.query().unwrap_or_default().to_owned(),
-            headers: without_credentials(&visit.head.headers),
-            body: visit.body.clone(),
-            language,
-            source: visit.source,
+            ..visit.call(door.as_ref(), key)
         };
         Ok(Admitted { door, call })
     }
@@ -179,7 +192,11 @@ impl Gate {
 
     fn alibaba_clock(&self, stamp: &str) -> Result<i64, Fault> {
         let timestamp = parse_iso8601(stamp).ok_or_else(|| {
-            Fault::new(400, "InvalidTimeStamp.Format", "The timestamp must have the form yyyy-MM-ddTHH:mm:ssZ.")
+            Fault::new(
+                400,
+                "InvalidTimeStamp.Format",
+                "The timestamp must have the form yyyy-MM-ddTHH:mm:ssZ.",
+            )
         })?;
         if self.now_s().abs_diff(timestamp) > self.config.long_skew_s.unsigned_abs() {
             return Err(expired());
@@ -189,10 +206,14 @@ impl Gate {
 
     async fn alibaba_key(&self, access_key: &str) -> Result<AccountKey, Fault> {
         match self.key(access_key).await? {
-            None => Err(Fault::new(404, "InvalidAccessKeyId.NotFound", "The specified access key is not found.")),
-            Some(key) if !key.active => {
-                Err(Fault::new(400, "InvalidAccessKeyId.Inactive", "The specified access key is switched off."))
+            None => {
+                Err(Fault::new(404, "InvalidAccessKeyId.NotFound", "The specified access key is not found."))
             }
+            Some(key) if !key.active => Err(Fault::new(
+                400,
+                "InvalidAccessKeyId.Inactive",
+                "The specified access key is switched off.",
+            )),
             Some(key) => Ok(key),
         }
     }
@@ -215,9 +236,11 @@ impl Gate {
 fn no_token(token: Option<&str>) -> Result<(), Fault> {
     match token {
         None => Ok(()),
-        Some(_) => {
-            Err(Fault::new(400, "InvalidSecurityToken.Malformed", "Temporary credentials are not known here."))
-        }
+        Some(_) => Err(Fault::new(
+            400,
+            "InvalidSecurityToken.Malformed",
+            "Temporary credentials are not known here.",
+        )),
     }
 }
 
@@ -226,7 +249,9 @@ pub(super) fn refusal(refusal: Refusal) -> Fault {
         Refusal::TooLarge => Fault::new(413, "RequestEntityTooLarge", "The request body is too large."),
         Refusal::TooSlow => Fault::new(408, "RequestTimeout", "The request body did not arrive in time."),
         Refusal::BrokenOff => Fault::new(400, "InvalidParameter", "The request body broke off."),
-        Refusal::Busy => Fault::new(503, "ServiceUnavailable", "Too many large requests at once.").retry_after(1000),
+        Refusal::Busy => {
+            Fault::new(503, "ServiceUnavailable", "Too many large requests at once.").retry_after(1000)
+        }
     }
 }
 
@@ -235,7 +260,11 @@ fn missing(name: &str) -> Fault {
 }
 
 fn incomplete() -> Fault {
-    Fault::new(400, "IncompleteSignature", "The request signature is absent or lacks parts that it must have.")
+    Fault::new(
+        400,
+        "IncompleteSignature",
+        "The request signature is absent or lacks parts that it must have.",
+    )
 }
 
 fn bad_method() -> Fault {

@@ -1,7 +1,7 @@
 //! Huawei's gateway: three layouts of signature and IAM tokens.
 
-use super::{Admitted, Gate, Refusal, Visit, given, header, without_credentials};
-use crate::account::{AccountKey, Caller};
+use super::{Admitted, Gate, Refusal, Visit, given, header};
+use crate::account::AccountKey;
 use crate::call::{Call, Cloud, Fault};
 use crate::encode::{parse_basic, sha256_hex};
 use crate::sign::{Authorization, HuaweiScheme, verify_huawei};
@@ -16,8 +16,8 @@ impl Gate {
             let action = d.route(&head.method, path)?;
             Some((d.clone(), action))
         });
-        let (door, action) =
-            routed.ok_or_else(|| Fault::new(404, "APIGW.0101", "The API does not exist or is not published."))?;
+        let (door, action) = routed
+            .ok_or_else(|| Fault::new(404, "APIGW.0101", "The API does not exist or is not published."))?;
         let (key, access_key) = match given(&head.headers, "x-auth-token") {
             Some(token) => (self.token(token).await?, ""),
             None => self.huawei_key(visit).await?,
@@ -26,26 +26,19 @@ impl Gate {
             return Err(bad("the access key is not known or switched off"));
         }
         if !self.guards.pace(&key.account) {
-            return Err(Fault::new(429, "APIGW.0308", "The account makes too many requests; try again later."));
+            return Err(Fault::new(
+                429,
+                "APIGW.0308",
+                "The account makes too many requests; try again later.",
+            ));
         }
         let call = Call {
-            cloud: Cloud::Huawei,
-            service: door.service().to_owned(),
             action: action.to_owned(),
             version: path.split('/').nth(1).unwrap_or_default().to_owned(),
-            region: None,
-            caller: Caller::from(&key),
             access_key: access_key.to_owned(),
             params: self.huawei_params(visit)?,
-            flattened: false,
-            request_id: visit.request_id.to_owned(),
-            method: head.method.clone(),
-            path: path.to_owned(),
-            query: head.uri.query().unwrap_or_default().to_owned(),
-            headers: without_credentials(&head.headers),
-            body: visit.body.clone(),
             language: given(&head.headers, "x-language").map(str::to_owned),
-            source: visit.source,
+            ..visit.call(door.as_ref(), &key)
         };
         Ok(Admitted { door, call })
     }
@@ -60,7 +53,8 @@ impl Gate {
 
     async fn huawei_key<'v>(&self, visit: &Visit<'v>) -> Result<(AccountKey, &'v str), Fault> {
         let headers = &visit.head.headers;
-        let auth = header(headers, "authorization").ok_or_else(|| bad("there is neither a signature nor a token"))?;
+        let auth = header(headers, "authorization")
+            .ok_or_else(|| bad("there is neither a signature nor a token"))?;
         let auth = Authorization::parse(auth).ok_or_else(|| bad("the Authorization is malformed"))?;
         let scheme = HuaweiScheme::of(&auth).ok_or_else(|| bad("the signature's form is not known"))?;
         if !auth.signs("x-sdk-date") || !auth.signs("host") {
@@ -70,7 +64,8 @@ impl Gate {
             return Err(bad("temporary credentials are not known here"));
         }
         let stamp = given(headers, "x-sdk-date").ok_or_else(|| bad("X-Sdk-Date is absent"))?;
-        let timestamp = parse_basic(stamp).ok_or_else(|| bad("X-Sdk-Date must have the form yyyyMMddTHHmmssZ"))?;
+        let timestamp =
+            parse_basic(stamp).ok_or_else(|| bad("X-Sdk-Date must have the form yyyyMMddTHHmmssZ"))?;
         if self.now_s().abs_diff(timestamp) > self.config.long_skew_s.unsigned_abs() {
             return Err(bad("X-Sdk-Date is too far from the server's time"));
         }
@@ -103,7 +98,8 @@ impl Gate {
         if !json || visit.body.is_empty() || visit.head.headers.contains_key("content-encoding") {
             return Ok(Value::Object(Map::new()));
         }
-        self.json_object(visit.body).map_err(|why| Fault::new(400, "DIS.4200", format!("Invalid request. {why}")))
+        self.json_object(visit.body)
+            .map_err(|why| Fault::new(400, "DIS.4200", format!("Invalid request. {why}")))
     }
 }
 

@@ -16,7 +16,11 @@ pub(super) fn by_head(head: &Parts) -> Option<Cloud> {
     }
     let authorization = head.headers.get("authorization").map(HeaderValue::as_bytes).unwrap_or_default();
     let has = |name: &str| head.headers.contains_key(name);
-    if has("x-tc-action") || has("x-tc-version") || has("x-tc-timestamp") || authorization.starts_with(b"TC3-") {
+    if has("x-tc-action")
+        || has("x-tc-version")
+        || has("x-tc-timestamp")
+        || authorization.starts_with(b"TC3-")
+    {
         return Some(Cloud::Tencent);
     }
     if has("x-acs-action") || has("x-acs-version") || authorization.starts_with(b"ACS3-") {

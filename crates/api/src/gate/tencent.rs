@@ -3,20 +3,30 @@
 //! Order: method, form of the authorization, clock, temporary credentials, key, signature, pace, then
 //! product, version, action and parameters: who has no valid key learns nothing of what is here.
 
-use super::{Admitted, Gate, Refusal, Visit, find, given, header, last_of_each, without_credentials};
-use crate::account::{AccountKey, Caller};
+use super::{Admitted, Gate, Refusal, Visit, find, given, header, last_of_each};
+use crate::account::AccountKey;
 use crate::call::{Call, Cloud, Door, Fault};
 use crate::encode::{date, pairs};
 use crate::flatten::{Base, unflatten};
 use crate::guard::Nonce;
 use crate::sign::{Tc1Method, Tc3Problem, Tc3Proof, tc1, verify_tc1, verify_tc3};
 use http::Method;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Parameters of the v1 protocol itself.
-const COMMON: [&str; 10] = ["Action", "Version", "Region", "Timestamp", "Nonce", "SecretId", "SignatureMethod",
-    "Signature", "Language", "Token"];
+const COMMON: [&str; 10] = [
+    "Action",
+    "Version",
+    "Region",
+    "Timestamp",
+    "Nonce",
+    "SecretId",
+    "SignatureMethod",
+    "Signature",
+    "Language",
+    "Token",
+];
 
 impl Gate {
     pub(super) async fn admit_tencent(&self, cloud: Cloud, visit: &Visit<'_>) -> Result<Admitted, Fault> {
@@ -30,28 +40,42 @@ impl Gate {
         }
     }
 
-    async fn admit_tc3(&self, cloud: Cloud, visit: &Visit<'_>, authorization: &str) -> Result<Admitted, Fault> {
+    async fn admit_tc3(
+        &self,
+        cloud: Cloud,
+        visit: &Visit<'_>,
+        authorization: &str,
+    ) -> Result<Admitted, Fault> {
         let headers = &visit.head.headers;
         let proof = Tc3Proof::parse(authorization).ok_or_else(malformed)?;
         let stamp = given(headers, "x-tc-timestamp").ok_or_else(|| missing("X-TC-Timestamp"))?;
         let timestamp = self.tencent_clock(stamp)?;
         if date(timestamp).as_deref() != Some(proof.date) {
-            return Err(fault("AuthFailure.SignatureFailure", "The date in the credential is not the timestamp's UTC date."));
+            return Err(fault(
+                "AuthFailure.SignatureFailure",
+                "The date in the credential is not the timestamp's UTC date.",
+            ));
         }
         let action = given(headers, "x-tc-action").ok_or_else(|| missing("X-TC-Action"))?;
         if cloud == Cloud::Operator && !proof.authorization.signs("x-tc-action") {
-            return Err(fault("AuthFailure.InvalidAuthorization", "This API wants x-tc-action among the signed headers."));
+            return Err(fault(
+                "AuthFailure.InvalidAuthorization",
+                "This API wants x-tc-action among the signed headers.",
+            ));
         }
         self.unsigned_allowed(cloud, visit)?;
         no_token(given(headers, "x-tc-token"))?;
         let key = self.tencent_key(proof.access_key).await?;
-        verify_tc3(visit.head, visit.body, &proof, &key.secret, &self.keys).map_err(|problem| match problem {
-            Tc3Problem::HeaderAbsent => malformed(),
-            Tc3Problem::Wrong => wrong_signature(),
-        })?;
+        verify_tc3(visit.head, visit.body, &proof, &key.secret, &self.keys).map_err(
+            |problem| match problem {
+                Tc3Problem::HeaderAbsent => malformed(),
+                Tc3Problem::Wrong => wrong_signature(),
+            },
+        )?;
         self.tencent_pace(&key, cloud)?;
         let version = header(headers, "x-tc-version").unwrap_or_default();
-        let door = self.tencent_door(cloud, proof.service, version, header(headers, "host").unwrap_or_default())?;
+        let door =
+            self.tencent_door(cloud, proof.service, version, header(headers, "host").unwrap_or_default())?;
         let action = known_action(door.as_ref(), action)?;
         let (params, flattened) = self.tc3_params(visit)?;
         let call = Call {
@@ -62,7 +86,7 @@ impl Gate {
             language: given(headers, "x-tc-language").map(str::to_owned),
             params,
             flattened,
-            ..call(cloud, door.as_ref(), &key, visit)
+            ..visit.call(door.as_ref(), &key)
         };
         Ok(Admitted { door, call })
     }
@@ -70,9 +94,14 @@ impl Gate {
     async fn admit_v1(&self, visit: &Visit<'_>) -> Result<Admitted, Fault> {
         let verb = visit.head.method.as_str();
         let query = visit.head.uri.query().unwrap_or_default();
-        let form = if visit.head.method == Method::GET { query } else { std::str::from_utf8(visit.body).unwrap_or_default() };
+        let form = if visit.head.method == Method::GET {
+            query
+        } else {
+            std::str::from_utf8(visit.body).unwrap_or_default()
+        };
         let given = last_of_each(pairs(form));
-        let want = |name: &'static str| find(&given, name).filter(|v| !v.is_empty()).ok_or_else(|| missing(name));
+        let want =
+            |name: &'static str| find(&given, name).filter(|v| !v.is_empty()).ok_or_else(|| missing(name));
         if find(&given, "SecretId").is_none() && find(&given, "Signature").is_none() {
             return Err(malformed());
         }
@@ -80,8 +109,9 @@ impl Gate {
         let (action, version) = (want("Action")?, want("Version")?);
         let timestamp = self.tencent_clock(want("Timestamp")?)?;
         no_token(find(&given, "Token").filter(|t| !t.is_empty()))?;
-        let method = Tc1Method::of(find(&given, "SignatureMethod"))
-            .ok_or_else(|| fault("InvalidParameterValue", "SignatureMethod must be HmacSHA1 or HmacSHA256."))?;
+        let method = Tc1Method::of(find(&given, "SignatureMethod")).ok_or_else(|| {
+            fault("InvalidParameterValue", "SignatureMethod must be HmacSHA1 or HmacSHA256.")
+        })?;
         let key = self.tencent_key(access_key).await?;
         let host = header(&visit.head.headers, "host").unwrap_or_default();
         if !verify_tc1(signature, &tc1(method, verb, host, &given, &key.secret)) {
@@ -93,7 +123,9 @@ impl Gate {
             Nonce::TooOld => return Err(expired()),
         }
         self.tencent_pace(&key, Cloud::Tencent)?;
-        let door = self.door_of(|d| d.cloud() == Cloud::Tencent && d.versions().contains(&version)).ok_or_else(no_version)?;
+        let door = self
+            .door_of(|d| d.cloud() == Cloud::Tencent && d.versions().contains(&version))
+            .ok_or_else(no_version)?;
         let action = known_action(door.as_ref(), action)?;
         let own = |name: &str| COMMON.contains(&name) || name == "RequestClient";
         let params = nested(given.iter().filter(|(k, _)| !own(k)).cloned())?;
@@ -105,7 +137,7 @@ impl Gate {
             language: find(&given, "Language").map(str::to_owned),
             params,
             flattened: true,
-            ..call(Cloud::Tencent, door.as_ref(), &key, visit)
+            ..visit.call(door.as_ref(), &key)
         };
         Ok(Admitted { door, call })
     }
@@ -113,7 +145,8 @@ impl Gate {
     fn tencent_clock(&self, stamp: &str) -> Result<i64, Fault> {
         let digits = !stamp.is_empty() && stamp.bytes().all(|b| b.is_ascii_digit());
         let timestamp = digits.then(|| stamp.parse::<i64>().ok()).flatten();
-        let timestamp = timestamp.ok_or_else(|| fault("InvalidParameter", "The timestamp must be Unix time in seconds."))?;
+        let timestamp = timestamp
+            .ok_or_else(|| fault("InvalidParameter", "The timestamp must be Unix time in seconds."))?;
         if self.now_s().abs_diff(timestamp) > self.config.tencent_skew_s.unsigned_abs() {
             return Err(expired());
         }
@@ -123,15 +156,19 @@ impl Gate {
     fn unsigned_allowed(&self, cloud: Cloud, visit: &Visit<'_>) -> Result<(), Fault> {
         let refused = cloud == Cloud::Operator || !self.config.unsigned_payload;
         if refused && crate::sign::tc3_unsigned(visit.head) {
-            return Err(fault("AuthFailure.InvalidAuthorization", "An unsigned payload is not accepted here."));
+            return Err(fault(
+                "AuthFailure.InvalidAuthorization",
+                "An unsigned payload is not accepted here.",
+            ));
         }
         Ok(())
     }
 
     async fn tencent_key(&self, access_key: &str) -> Result<AccountKey, Fault> {
         let key = self.key(access_key).await?;
-        key.filter(|k| k.active)
-            .ok_or_else(|| fault("AuthFailure.SecretIdNotFound", "The SecretId does not exist or is switched off."))
+        key.filter(|k| k.active).ok_or_else(|| {
+            fault("AuthFailure.SecretIdNotFound", "The SecretId does not exist or is switched off.")
+        })
     }
 
     fn tencent_pace(&self, key: &AccountKey, cloud: Cloud) -> Result<(), Fault> {
@@ -139,7 +176,10 @@ impl Gate {
             return Err(fault("AuthFailure.UnauthorizedOperation", "This API is for operators."));
         }
         if !self.guards.pace(&key.account) {
-            return Err(fault("RequestLimitExceeded.UinLimitExceeded", "The account makes too many requests; try again later."));
+            return Err(fault(
+                "RequestLimitExceeded.UinLimitExceeded",
+                "The account makes too many requests; try again later.",
+            ));
         }
         Ok(())
     }
@@ -149,7 +189,13 @@ impl Gate {
     }
 
     /// The door that the credential's service names, if host and version don't contradict it.
-    fn tencent_door(&self, cloud: Cloud, service: &str, version: &str, host: &str) -> Result<Arc<dyn Door>, Fault> {
+    fn tencent_door(
+        &self,
+        cloud: Cloud,
+        service: &str,
+        version: &str,
+        host: &str,
+    ) -> Result<Arc<dyn Door>, Fault> {
         let door = self
             .door_of(|d| d.cloud() == cloud && d.service() == service)
             .ok_or_else(|| fault("NoSuchProduct", "There is no such product here."))?;
@@ -181,29 +227,6 @@ impl Gate {
         }
         let params = self.json_object(visit.body).map_err(|why| fault("InvalidParameter", why))?;
         Ok((params, false))
-    }
-}
-
-/// The call with everything that does not depend on the shape of the request.
-fn call(cloud: Cloud, door: &dyn Door, key: &AccountKey, visit: &Visit<'_>) -> Call {
-    Call {
-        cloud,
-        service: door.service().to_owned(),
-        action: String::new(),
-        version: String::new(),
-        region: None,
-        caller: Caller::from(key),
-        access_key: String::new(),
-        params: Value::Object(Map::new()),
-        flattened: false,
-        request_id: visit.request_id.to_owned(),
-        method: visit.head.method.clone(),
-        path: visit.head.uri.path().to_owned(),
-        query: visit.head.uri.query().unwrap_or_default().to_owned(),
-        headers: without_credentials(&visit.head.headers),
-        body: visit.body.clone(),
-        language: None,
-        source: visit.source,
     }
 }
 

@@ -24,7 +24,12 @@ pub(super) enum Received {
 }
 
 /// Receives at most `limit` bytes. A stated length over the limit is refused without reading anything.
-pub(super) async fn receive(mut incoming: Incoming, limit: usize, time: Duration, budget: &ByteBudget) -> Received {
+pub(super) async fn receive(
+    mut incoming: Incoming,
+    limit: usize,
+    time: Duration,
+    budget: &ByteBudget,
+) -> Received {
     if incoming.is_end_stream() {
         return Received::Whole(Bytes::new(), None);
     }

@@ -16,7 +16,8 @@ pub fn tls_from_pem(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>
     if chain.is_empty() {
         return Err("the certificate file holds no certificate".to_owned());
     }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| "the key file holds no private key".to_owned())?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key).map_err(|_| "the key file holds no private key".to_owned())?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -8,7 +8,7 @@ use http::request::Parts;
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
 /// What an Alibaba client wants to send, for signing.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Acs3Request<'a> {
     /// Value of the `Host` header.
     pub host: &'a str,
@@ -27,7 +27,11 @@ pub struct Acs3Request<'a> {
 /// Path with query, and headers (`host` and `authorization` included), of an ACS3 `POST` with an empty
 /// body.
 #[must_use]
-pub fn acs3(request: &Acs3Request<'_>, access_key: &str, secret: &Secret) -> (String, Vec<(&'static str, String)>) {
+pub fn acs3(
+    request: &Acs3Request<'_>,
+    access_key: &str,
+    secret: &Secret,
+) -> (String, Vec<(&'static str, String)>) {
     let mut sorted = request.params.to_vec();
     sorted.sort();
     let query = query(&sorted);
@@ -57,7 +61,12 @@ pub fn acs3(request: &Acs3Request<'_>, access_key: &str, secret: &Secret) -> (St
 }
 
 /// The canonical request with this path; `None` when a signed header is absent.
-pub(crate) fn canonical(head: &Parts, auth: &Authorization<'_>, path: &str, body_hash: &str) -> Option<Vec<u8>> {
+pub(crate) fn canonical(
+    head: &Parts,
+    auth: &Authorization<'_>,
+    path: &str,
+    body_hash: &str,
+) -> Option<Vec<u8>> {
     let mut sorted = pairs(head.uri.query().unwrap_or_default());
     sorted.sort();
     let mut out = format!("{}\n{path}\n{}\n", head.method, query(&sorted)).into_bytes();

@@ -67,7 +67,11 @@ impl<'a> Scheme<'a> {
         let Self::Scoped { access_key, date, region, service, spread } = self else {
             return secret.reveal().as_bytes().to_vec();
         };
-        let secret = if *spread { spread_secret(access_key, secret, &format!("{date}/{region}/{service}")) } else { secret.clone() };
+        let secret = if *spread {
+            spread_secret(access_key, secret, &format!("{date}/{region}/{service}"))
+        } else {
+            secret.clone()
+        };
         let mut key = hmac256(&prefixed("SDK", &secret), date.as_bytes());
         for part in [region, service, &"sdk_request"] {
             key = hmac256(key.as_ref(), part.as_bytes());
@@ -92,7 +96,13 @@ fn spread_secret(access_key: &str, secret: &Secret, info: &str) -> Secret {
 
 /// Verifies a request against `body_hash` (the header's word for it, or the body's real hash).
 /// Host is tried as received and without its port, as the legacy SDKs sign it.
-pub(crate) fn verify(head: &Parts, auth: &Authorization<'_>, scheme: &Scheme<'_>, secret: &Secret, body_hash: &str) -> bool {
+pub(crate) fn verify(
+    head: &Parts,
+    auth: &Authorization<'_>,
+    scheme: &Scheme<'_>,
+    secret: &Secret,
+    body_hash: &str,
+) -> bool {
     let key = scheme.key(secret);
     let date = head.headers.get("x-sdk-date").and_then(|v| v.to_str().ok()).unwrap_or_default().trim();
     let path = canonical_path(head.uri.path());

@@ -12,7 +12,8 @@ pub fn sign(verb: &str, params: &[(String, String)], secret: &Secret) -> String 
 
 /// The string to sign.
 pub(crate) fn string_to_sign(verb: &str, params: &[(String, String)]) -> String {
-    let mut sorted: Vec<(String, String)> = params.iter().filter(|(k, _)| k != "Signature").cloned().collect();
+    let mut sorted: Vec<(String, String)> =
+        params.iter().filter(|(k, _)| k != "Signature").cloned().collect();
     sorted.sort();
     format!("{verb}&%2F&{}", percent(&query(&sorted)))
 }

@@ -13,7 +13,7 @@ const ALGORITHM: &str = "TC3-HMAC-SHA256";
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// What a client wants to send, for signing.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Tc3Request<'a> {
     /// Value of the `Host` header.
     pub host: &'a str,
@@ -50,7 +50,10 @@ pub fn tc3(request: &Tc3Request<'_>, access_key: &str, secret: &Secret) -> Vec<(
         ("x-tc-action", request.action.to_owned()),
         ("x-tc-version", request.version.to_owned()),
         ("x-tc-timestamp", request.timestamp.to_string()),
-        ("authorization", format!("{ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature={signature}")),
+        (
+            "authorization",
+            format!("{ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature={signature}"),
+        ),
     ];
     if let Some(region) = request.region {
         out.push(("x-tc-region", region.to_owned()));
@@ -103,7 +106,8 @@ pub(crate) fn verify(
     let scope = format!("{}/{}/tc3_request", proof.date, proof.service);
     let cache = format!("tc3/{}/{}/{}", proof.access_key, proof.date, proof.service);
     let key = keys.get(&cache, secret, || derive(secret, proof.date, proof.service));
-    let payload = if is_unsigned(head) { sha256_hex(UNSIGNED.as_bytes()) } else { sha256_hex(payload(head, body)) };
+    let payload =
+        if is_unsigned(head) { sha256_hex(UNSIGNED.as_bytes()) } else { sha256_hex(payload(head, body)) };
     let timestamp = head.headers.get("x-tc-timestamp").and_then(|v| v.to_str().ok()).unwrap_or_default();
     // The raw values first, then the action in lower case (the console's samples), then everything.
     let spellings: [&dyn Fn(&str) -> bool; 3] = [&|_| false, &|name| name == "x-tc-action", &|_| true];

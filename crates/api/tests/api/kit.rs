@@ -1,6 +1,8 @@
 //! Dummy doors and accounts.
 
-use api::{AccountKey, Accounts, AccountsError, Call, Cloud, Door, Fault, Gate, GateConfig, Outcome, Reply, Secret};
+use api::{
+    AccountKey, Accounts, AccountsError, Call, Cloud, Door, Fault, Gate, GateConfig, Outcome, Reply, Secret,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -28,7 +30,16 @@ impl Door for Echo {
         self.versions
     }
     fn actions(&self) -> &'static [&'static str] {
-        &["DescribeDataFlow", "CreateDataFlowTask", "Slow", "Panic", "Raw", "Fail", "PutRecords", "ListStreams"]
+        &[
+            "DescribeDataFlow",
+            "CreateDataFlowTask",
+            "Slow",
+            "Panic",
+            "Raw",
+            "Fail",
+            "PutRecords",
+            "ListStreams",
+        ]
     }
     fn route(&self, method: &Method, path: &str) -> Option<&'static str> {
         let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
@@ -67,8 +78,14 @@ impl Accounts for Keys {
             "AKIDBROKEN" => return Err(AccountsError("the disk is gone".into())),
             _ => return Ok(None),
         };
-        let secret = Secret::new("sk-test");
-        Ok(Some(AccountKey { account: account.into(), secret, active, operator, app_id: "1250000000".into() }))
+        let secret = Secret::new(if operator { "sk-operator" } else { "sk-test" });
+        Ok(Some(AccountKey {
+            account: account.into(),
+            secret,
+            active,
+            operator,
+            app_id: "1250000000".into(),
+        }))
     }
     async fn by_token(&self, token: &str) -> Result<Option<AccountKey>, AccountsError> {
         if token == "token-1" { self.by_access_key("AKIDTEST").await } else { Ok(None) }
@@ -98,7 +115,13 @@ pub fn gate_with(config: GateConfig, seconds: i64) -> (Gate, Clock) {
 pub type Headers = Vec<(&'static str, String)>;
 
 /// Sends one request; `None` when it can't even be written down.
-pub async fn send(gate: &Gate, method: &str, uri: &str, headers: &Headers, body: &[u8]) -> Option<Response<Bytes>> {
+pub async fn send(
+    gate: &Gate,
+    method: &str,
+    uri: &str,
+    headers: &Headers,
+    body: &[u8],
+) -> Option<Response<Bytes>> {
     let mut request = Request::builder().method(method).uri(uri);
     for (k, v) in headers {
         request = request.header(*k, v.as_bytes());
@@ -115,7 +138,9 @@ pub fn json_of(response: &Response<Bytes>) -> Value {
 pub fn code(response: &Response<Bytes>) -> Option<String> {
     let v = json_of(response);
     let at = ["/Response/Error/Code", "/Code", "/error_code"].iter().find_map(|p| v.pointer(p));
-    at.and_then(Value::as_str).map(str::to_owned).or_else(|| (response.status() == 404).then(|| "404".to_owned()))
+    at.and_then(Value::as_str)
+        .map(str::to_owned)
+        .or_else(|| (response.status() == 404).then(|| "404".to_owned()))
 }
 
 /// What the echo saw.
