@@ -4,5 +4,6 @@
 
 mod kit;
 mod refusals;
+mod sdks;
 mod socket;
 mod vectors;

@@ -22,13 +22,13 @@ impl Pages for Health {
     }
 }
 
-struct Running {
-    address: SocketAddr,
-    stop: Shutdown,
-    task: JoinHandle<std::io::Result<()>>,
+pub struct Running {
+    pub address: SocketAddr,
+    pub stop: Shutdown,
+    pub task: JoinHandle<std::io::Result<()>>,
 }
 
-async fn start(config: ServerConfig, dress: impl FnOnce(Server) -> Server) -> Running {
+pub async fn start(config: ServerConfig, dress: impl FnOnce(Server) -> Server) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = doors().into_iter().fold(Server::new(config, Arc::new(Keys)), Server::door);
@@ -38,7 +38,7 @@ async fn start(config: ServerConfig, dress: impl FnOnce(Server) -> Server) -> Ru
     Running { address, stop, task }
 }
 
-fn quick() -> ServerConfig {
+pub fn quick() -> ServerConfig {
     ServerConfig {
         head_timeout: Duration::from_millis(500),
         body_timeout: Duration::from_millis(300),
