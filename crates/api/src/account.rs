@@ -163,6 +163,42 @@ impl<A: Accounts> Accounts for CachedAccounts<A> {
 mod tests {
     use super::*;
 
+    struct Counting(std::sync::atomic::AtomicU32);
+
+    #[async_trait]
+    impl Accounts for Counting {
+        async fn by_access_key(&self, id: &str) -> Result<Option<AccountKey>, AccountsError> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok((id == "known").then(|| AccountKey {
+                account: "a".into(),
+                secret: Secret::new("s"),
+                active: true,
+                operator: false,
+                app_id: "1".into(),
+            }))
+        }
+        async fn by_token(&self, _: &str) -> Result<Option<AccountKey>, AccountsError> {
+            Ok(None)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_asked_once() {
+        let cached = CachedAccounts::new(Counting(0.into()), Duration::from_secs(60));
+        let asked = || cached.inner.0.load(std::sync::atomic::Ordering::Relaxed);
+        for _ in 0..3 {
+            assert!(cached.by_access_key("known").await.unwrap().is_some());
+        }
+        assert_eq!(asked(), 1);
+        for _ in 0..3 {
+            assert!(cached.by_access_key("unknown").await.unwrap().is_none());
+        }
+        assert_eq!(asked(), 4);
+        cached.forget();
+        assert!(cached.by_access_key("known").await.unwrap().is_some());
+        assert_eq!(asked(), 5);
+    }
+
     #[test]
     fn a_secret_does_not_print() {
         let key = AccountKey {

@@ -9,6 +9,7 @@
 //! A stop goes in three steps: no new connection, running requests get the grace, the rest is broken off.
 
 mod body;
+mod stall;
 mod tls;
 
 pub use tls::tls_from_pem;
@@ -26,6 +27,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use runtime::{ByteBudget, Clock, Shutdown, TaskKind};
+use stall::Stall;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -55,6 +57,8 @@ pub struct ServerConfig {
     pub head_timeout: Duration,
     /// Longest time for a request's body.
     pub body_timeout: Duration,
+    /// Longest time that a write may wait for a client that does not read.
+    pub write_timeout: Duration,
     /// Bytes of large bodies in memory at once, over all connections.
     pub body_budget: u64,
     /// How long running requests may go on after the stop.
@@ -68,6 +72,7 @@ impl Default for ServerConfig {
             max_connections: 4096,
             head_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             body_budget: 64 << 20,
             drain_grace: Duration::from_secs(10),
         }
@@ -220,6 +225,7 @@ async fn drive(house: Arc<House>, stream: impl AsyncRead + AsyncWrite + Unpin, p
         let house = house.clone();
         async move { Ok::<_, Infallible>(answer(&house, request, peer).await) }
     });
+    let stream = Stall::new(stream, house.config.write_timeout);
     let mut connection = pin!(house.http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -18,7 +18,11 @@ struct Health;
 #[async_trait]
 impl Pages for Health {
     async fn get(&self, request: PageRequest) -> Option<http::Response<PageBody>> {
-        (request.path == "/healthz").then(|| page(200, "text/plain", "ok"))
+        match request.path.as_str() {
+            "/healthz" => Some(page(200, "text/plain", "ok")),
+            "/large" => Some(page(200, "text/plain", vec![b'l'; 64 << 20])),
+            _ => None,
+        }
     }
 }
 
@@ -42,6 +46,7 @@ pub fn quick() -> ServerConfig {
     ServerConfig {
         head_timeout: Duration::from_millis(500),
         body_timeout: Duration::from_millis(300),
+        write_timeout: Duration::from_millis(300),
         drain_grace: Duration::from_millis(800),
         ..ServerConfig::default()
     }
@@ -224,6 +229,19 @@ async fn connections_are_bounded() {
     drop(first);
     let (text, _) = rest(&mut second).await;
     assert!(text.contains("Total"), "{text}");
+    server.stop.stop();
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_loses_its_slot() {
+    let server = start(ServerConfig { max_connections: 1, ..quick() }, |s| s).await;
+    let mut lazy = TcpStream::connect(server.address).await.unwrap();
+    lazy.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let (text, _) = talk(server.address, &whole("Raw", "{}")).await;
+    assert!(text.contains("Total"), "{text}");
+    drop(lazy);
     server.stop.stop();
     server.task.await.unwrap().unwrap();
 }
