@@ -1,1 +1,17 @@
-//! Runs tasks: splits, journal, ledger, receipts, adaptive lanes. Knows no HTTP and no SQL.
+//! Runs transfers: plans them, moves them over lanes, keeps their account, survives being killed.
+//!
+//! [`transfer::run`] is the way of a byte. [`dispatch`] takes tasks from the store and runs them,
+//! [`receipt`] proves afterwards what was done, [`plan`] says beforehand what would be done.
+//!
+//! The engine knows trees, lanes and the ledger. It knows no HTTP and no SQL and names no connector.
+
+pub mod decide;
+pub mod journal;
+pub mod lanes;
+pub mod receipt;
+pub mod select;
+pub mod transfer;
+
+pub use journal::{Journal, JournalEntry, JournalError, Steer, Wish};
+pub use lanes::Lanes;
+pub use select::Select;

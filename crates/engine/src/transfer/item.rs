@@ -1,0 +1,533 @@
+//! One item from its listing to its outcome.
+//!
+//! An attempt looks, decides, opens and puts. What goes wrong is judged in one place ([`judge`]): again,
+//! an outcome for this item, or the end of the run. After a failure whose effect is not known (the
+//! answer was lost) the next attempt looks at the destination first: if our very stamp is there the
+//! write did happen and is booked, not repeated.
+
+use std::borrow::Cow;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use connector::{
+    Digest, Entry, EntryKind, Error, ErrorKind, Found, Meta, Overwrite, Stamp, Stored, Target, TreePath,
+};
+use model::{ConflictPolicy, Outcome, Precondition};
+
+use super::Compare;
+use super::body::{Empty, Metered, Passed, digest_of};
+use super::book::{Line, LineKind, Record, Step};
+use super::slot::LaneCx;
+use super::{dir, large};
+use crate::decide::{self, Action, EXISTS, Known, decide, is_of};
+
+/// What an item is known by.
+#[derive(Debug)]
+pub(super) enum What {
+    /// Its listing's entry.
+    Entry(Entry),
+    /// Its path alone: to be looked up.
+    Path(TreePath),
+}
+
+/// A piece of work with its number.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub seq: u64,
+    pub segment: u64,
+    pub step: Step,
+    pub what: What,
+    pub known: Known,
+    pub to: Option<TreePath>,
+    pub condition: Precondition,
+    tries: u32,
+    relisted: bool,
+    waited: bool,
+    doubt: bool,
+}
+
+impl Item {
+    pub fn new(segment: u64, step: Step, what: What, known: Known) -> Box<Self> {
+        Box::new(Self {
+            seq: 0,
+            segment,
+            step,
+            what,
+            known,
+            to: None,
+            condition: Precondition::default(),
+            tries: 0,
+            relisted: false,
+            waited: false,
+            doubt: false,
+        })
+    }
+
+    pub fn is_relisted(&self) -> bool {
+        self.relisted
+    }
+
+    fn path(&self) -> &TreePath {
+        match &self.what {
+            What::Entry(e) => &e.path,
+            What::Path(p) => p,
+        }
+    }
+}
+
+/// What became of an item.
+#[derive(Debug)]
+pub(super) struct Fate {
+    pub outcome: Outcome,
+    pub size: u64,
+    pub digest: Option<Digest>,
+    pub reason: Cow<'static, str>,
+}
+
+impl Fate {
+    pub fn written(size: u64, digest: Option<Digest>) -> Self {
+        Self { outcome: Outcome::Written, size, digest, reason: "".into() }
+    }
+
+    pub fn of(outcome: Outcome, size: u64, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { outcome, size, digest: None, reason: reason.into() }
+    }
+}
+
+/// An error and the end it came from.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub error: Error,
+    pub at_source: bool,
+}
+
+impl Fault {
+    pub fn source(error: Error) -> Self {
+        Self { error, at_source: true }
+    }
+
+    pub fn destination(error: Error) -> Self {
+        Self { error, at_source: false }
+    }
+
+    /// Of a write: the source's fault if it was the body that failed.
+    pub fn after(error: Error, passed: &Passed) -> Self {
+        Self { at_source: passed.failed().is_some_and(|k| k == error.kind()), error }
+    }
+}
+
+/// What an attempt came to.
+pub(super) enum Did {
+    Settled(Fate),
+    /// Goes on as an upload in parts.
+    Parts(Entry, Target),
+    /// Must wait for its first name.
+    WaitFor(TreePath),
+}
+
+/// What is to be done about a fault.
+pub(super) enum Verdict {
+    Again,
+    Over(Fate),
+    /// The run is stopping: leave the item unsettled.
+    Drop,
+}
+
+/// Works on an item until it is settled, handed over or left because the run stops.
+pub(super) async fn work(cx: &LaneCx, mut item: Box<Item>) {
+    loop {
+        match attempt(cx, &mut item).await {
+            Ok(Did::Settled(fate)) => return settle(cx, item, fate),
+            Ok(Did::Parts(entry, target)) => return Box::pin(large::begin(cx, item, entry, target)).await,
+            Ok(Did::WaitFor(first)) => {
+                item.waited = true;
+                return cx.run.book.wait_for(first.as_bytes(), item);
+            }
+            Err(fault) => match judge(cx, &mut item, fault).await {
+                Verdict::Again => {}
+                Verdict::Over(fate) => return settle(cx, item, fate),
+                Verdict::Drop => return,
+            },
+        }
+    }
+}
+
+/// Books an outcome.
+pub(super) fn settle(cx: &LaneCx, item: Box<Item>, fate: Fate) {
+    let run = &cx.run;
+    let kind = match &item.what {
+        What::Entry(e) if e.kind == EntryKind::Dir => LineKind::Dir,
+        What::Entry(Entry { kind: EntryKind::Symlink { .. }, .. }) => LineKind::Link,
+        _ => LineKind::File,
+    };
+    if fate.outcome != Outcome::Failed {
+        run.hopeless.store(0, Relaxed);
+    }
+    run.live.settled(fate.outcome, fate.size);
+    let in_parts = fate.size > run.options.whole_up_to;
+    let moved = fate.outcome == Outcome::Written && !in_parts;
+    cx.gate.finished(if moved { fate.size } else { 0 });
+    let Item { seq, segment, step, what, to, .. } = *item;
+    let from: Box<[u8]> = match what {
+        What::Entry(e) => e.path.as_bytes().into(),
+        What::Path(p) => p.as_bytes().into(),
+    };
+    let (path, at_source) = match to {
+        Some(to) => (to.as_bytes().into(), Some(from)),
+        None => (from, None),
+    };
+    let line =
+        Line { path, kind, size: fate.size, outcome: fate.outcome, digest: fate.digest, reason: fate.reason };
+    run.book.settle(seq, Record { segment, step, path: at_source, line: Some(line) });
+}
+
+async fn attempt(cx: &LaneCx, item: &mut Item) -> Result<Did, Fault> {
+    if let What::Path(path) = &item.what {
+        match look_up(cx, path, item).await? {
+            Ok(entry) => item.what = What::Entry(entry),
+            Err(fate) => return Ok(Did::Settled(fate)),
+        }
+    }
+    let What::Entry(entry) = &item.what else {
+        return Ok(Did::Settled(Fate::of(Outcome::Failed, 0, "no entry")));
+    };
+    let path = item.to.as_ref().unwrap_or(&entry.path);
+    if entry.kind == EntryKind::Dir {
+        return dir::put(cx, entry, path, &mut item.known).await.map(Did::Settled);
+    }
+    let target = target(cx, entry, path);
+    let rules = cx.run.rules();
+    let mut action = decide(&rules, entry, &item.known);
+    if action == Action::Look || item.doubt {
+        item.known = look(cx, path).await?;
+        action = decide(&rules, entry, &item.known);
+        if let (true, Known::Seen(_, Some(stamp))) = (item.doubt, &item.known)
+            && *stamp == target.stamp
+        {
+            action = Action::AlreadyWritten;
+        }
+    }
+    match action {
+        Action::Write if cx.run.options.dry_run => Ok(Did::Settled(would_write(cx, entry))),
+        Action::Write => write(cx, item, entry, target).await,
+        Action::AlreadyWritten => {
+            let digest = recall(cx, &item.known).await?;
+            cx.run.note_single(entry, digest, None);
+            Ok(Did::Settled(Fate::written(entry.size, digest)))
+        }
+        Action::Unchanged => {
+            cx.run.note_single(entry, None, None);
+            Ok(Did::Settled(Fate::of(Outcome::Unchanged, entry.size, "")))
+        }
+        Action::Skip(reason) => Ok(Did::Settled(Fate::of(Outcome::Skipped, entry.size, reason))),
+        Action::Look => Err(Fault::destination(Error::new(ErrorKind::Other, "can't tell what is there"))),
+    }
+}
+
+fn would_write(cx: &LaneCx, entry: &Entry) -> Fate {
+    if entry.size > cx.run.options.whole_up_to {
+        let parts = entry.size.div_ceil(large::part_size(entry.size, cx.run.options.part_size));
+        cx.run.live.parts.fetch_add(parts, Relaxed);
+    }
+    Fate::written(entry.size, None)
+}
+
+/// Finds the entry of a path that came without one.
+async fn look_up(cx: &LaneCx, path: &TreePath, item: &Item) -> Result<Result<Entry, Fate>, Fault> {
+    let want = item.condition;
+    let found = cx.source.stat(path).await.map_err(Fault::source)?;
+    if item.step == Step::Leave && !found.as_ref().is_some_and(|f| f.entry.kind == EntryKind::Dir) {
+        // A directory that an earlier attempt entered; an object store may know it by its marker alone.
+        return Ok(Ok(bare_directory(path)));
+    }
+    let Some(Found { entry, .. }) = found else {
+        return Ok(Err(Fate::of(Outcome::Failed, 0, "not found at the source")));
+    };
+    cx.run.live.found(0, entry.size);
+    let at = entry.meta.as_ref().and_then(|m| m.mtime_ns);
+    if want.size.is_some_and(|s| s != entry.size) {
+        return Ok(Err(Fate::of(
+            Outcome::Failed,
+            entry.size,
+            "changed: the source's size is not the one asked for",
+        )));
+    }
+    if want.mtime_ns.is_some_and(|t| t != entry.modified_ns && Some(t) != at) {
+        let reason = "changed: the source's modification time is not the one asked for";
+        return Ok(Err(Fate::of(Outcome::Failed, entry.size, reason)));
+    }
+    Ok(Ok(entry))
+}
+
+fn bare_directory(path: &TreePath) -> Entry {
+    Entry { path: path.clone(), kind: EntryKind::Dir, size: 0, modified_ns: 0, version: None, meta: None }
+}
+
+pub(super) async fn look(cx: &LaneCx, path: &TreePath) -> Result<Known, Fault> {
+    cx.run.live.looks.fetch_add(1, Relaxed);
+    match cx.destination.stat(path).await {
+        Ok(Some(Found { entry, stamp })) => Ok(Known::Seen(entry, stamp)),
+        Ok(None) => Ok(Known::Absent),
+        Err(e) => Err(Fault::destination(e)),
+    }
+}
+
+pub(super) fn target(cx: &LaneCx, entry: &Entry, path: &TreePath) -> Target {
+    let run = &cx.run;
+    Target {
+        path: path.clone(),
+        size: entry.size,
+        meta: entry.meta.as_deref().cloned().unwrap_or_default(),
+        stamp: Stamp {
+            run: run.options.run.as_str().into(),
+            version: entry.version.clone().unwrap_or_default(),
+            size: entry.size,
+        },
+        overwrite: match run.options.conflict {
+            ConflictPolicy::Skip => Overwrite::Never,
+            _ => Overwrite::Always,
+        },
+    }
+}
+
+async fn write(cx: &LaneCx, item: &Item, entry: &Entry, mut target: Target) -> Result<Did, Fault> {
+    let to_directory = cx.run.options.compare == Compare::Stat;
+    let resolved;
+    let entry = match &entry.kind {
+        EntryKind::HardLink { first } => {
+            if to_directory && first < &entry.path {
+                if !item.waited {
+                    return Ok(Did::WaitFor(first.clone()));
+                }
+                if let Some(fate) = link(cx, first, &mut target).await? {
+                    return Ok(Did::Settled(fate));
+                }
+            }
+            let Some(found) = cx.source.stat(&entry.path).await.map_err(Fault::source)? else {
+                return Err(Fault::source(Error::new(ErrorKind::NotFound, "vanished")));
+            };
+            target.meta.hard_link = (!to_directory).then(|| first.clone());
+            target.size = found.entry.size;
+            resolved = found.entry;
+            &resolved
+        }
+        _ => entry,
+    };
+    if entry.size <= cx.run.options.whole_up_to {
+        return Box::pin(whole(cx, item, entry, target)).await;
+    }
+    if to_directory && entry.meta.is_none() && !item.waited {
+        let first_byte = connector::Range { start: 0, end: 1 };
+        let body = cx.source.open(entry, Some(first_byte)).await.map_err(Fault::source)?;
+        if let Some(first) = body.meta().hard_link.clone().filter(|f| *f < entry.path) {
+            return Ok(Did::WaitFor(first));
+        }
+    } else if to_directory && item.waited && target.meta.hard_link.is_none() {
+        let first_byte = connector::Range { start: 0, end: 1 };
+        let meta = cx.source.open(entry, Some(first_byte)).await.map_err(Fault::source)?.meta().clone();
+        if let Some(first) = meta.hard_link
+            && let Some(fate) = link(cx, &first, &mut target).await?
+        {
+            return Ok(Did::Settled(fate));
+        }
+    }
+    Ok(Did::Parts(entry.clone(), target))
+}
+
+/// Makes a further name, if the first one at the destination is known to hold what the source's holds.
+async fn link(cx: &LaneCx, first: &TreePath, target: &mut Target) -> Result<Option<Fate>, Fault> {
+    let there = cx.destination.stat(first).await.map_err(Fault::destination)?;
+    let Some(Found { stamp: Some(stamp), .. }) = there else { return Ok(None) };
+    let here = cx.source.stat(first).await.map_err(Fault::source)?;
+    if !here.is_some_and(|f| is_of(&stamp, &f.entry)) {
+        return Ok(None);
+    }
+    target.meta.hard_link = Some(first.clone());
+    let body = Box::new(Empty(target.meta.clone()));
+    let linked = cx.destination.put(target, body).await;
+    target.meta.hard_link = None;
+    match linked {
+        Ok(_) => Ok(Some(Fate::written(0, None))),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Unsupported | ErrorKind::Other) => {
+            Ok(None)
+        }
+        Err(e) if e.kind() == ErrorKind::Exists => Ok(Some(Fate::of(Outcome::Skipped, 0, EXISTS))),
+        Err(e) => Err(Fault::destination(e)),
+    }
+}
+
+async fn whole(cx: &LaneCx, item: &Item, entry: &Entry, mut target: Target) -> Result<Did, Fault> {
+    let run = &cx.run;
+    let _lease = run.budget.lease(entry.size).await;
+    let body = cx.source.open(entry, None).await.map_err(Fault::source)?;
+    let mut unlinked = None;
+    if run.options.compare == Compare::Stat && body.meta().hard_link.is_some() {
+        let meta = body.meta().clone();
+        if let Some(first) = meta.hard_link.as_ref().filter(|f| **f < entry.path) {
+            if !item.waited {
+                return Ok(Did::WaitFor(first.clone()));
+            }
+            if let Some(fate) = link(cx, first, &mut target).await? {
+                return Ok(Did::Settled(fate));
+            }
+        }
+        unlinked = Some(Meta { hard_link: None, ..meta });
+    }
+    if let Some(fate) = same_link(cx, item, body.meta()) {
+        return Ok(Did::Settled(fate));
+    }
+    if body.meta().symlink.is_some() {
+        target.size = body.len();
+    }
+    let expected = body.expected();
+    let passed = Passed::new(run.options.crc64_xz);
+    let (live, bandwidth) = (run.live.clone(), run.bandwidth.clone());
+    let body = Box::new(Metered { inner: body, live, bandwidth, passed: passed.clone(), unlinked });
+    let stored = match cx.destination.put(&target, body).await {
+        Ok(stored) => stored,
+        Err(e) if e.kind() == ErrorKind::Exists && target.overwrite == Overwrite::Never => {
+            let fate = match is_there(cx, entry, &target).await {
+                Some(fate) => fate,
+                None => Fate::of(Outcome::Skipped, entry.size, EXISTS),
+            };
+            return Ok(Did::Settled(fate));
+        }
+        Err(e) => return Err(Fault::after(e, &passed)),
+    };
+    check(cx, &target, &stored, expected).await?;
+    run.note_single(entry, Some(stored.digest), passed.xz().map(|x| x.crc));
+    Ok(Did::Settled(Fate::written(passed.bytes(), Some(stored.digest))))
+}
+
+/// A symbolic link carries no stamp: if the very same one is there, it is left, and it counts as ours
+/// when it came to be during this run.
+fn same_link(cx: &LaneCx, item: &Item, meta: &Meta) -> Option<Fate> {
+    let (Known::Seen(there, _), Some(want)) = (&item.known, &meta.symlink) else { return None };
+    let EntryKind::Symlink { target } = &there.kind else { return None };
+    let same_time = meta.mtime_ns.is_none_or(|t| t == there.modified_ns);
+    if target != want || !same_time {
+        return None;
+    }
+    let rules = cx.run.rules();
+    let ours = (rules.resumed || item.doubt) && decide::last_change(there) >= rules.started_ns;
+    let size = if let What::Entry(e) = &item.what { e.size } else { 0 };
+    match rules.policy {
+        _ if ours => Some(Fate::written(size, None)),
+        ConflictPolicy::Overwrite => None,
+        _ => Some(Fate::of(Outcome::Unchanged, size, "")),
+    }
+}
+
+/// Is exactly what we were to write there already? (Our answer was lost, or we met ourselves.)
+pub(super) async fn is_there(cx: &LaneCx, entry: &Entry, target: &Target) -> Option<Fate> {
+    let known = look(cx, &target.path).await.ok()?;
+    match &known {
+        Known::Seen(_, Some(stamp)) if *stamp == target.stamp => {
+            let digest = recall(cx, &known).await.ok()?;
+            Some(Fate::written(entry.size, digest))
+        }
+        _ => None,
+    }
+}
+
+/// The digest of something that was written before, for the manifest.
+async fn recall(cx: &LaneCx, known: &Known) -> Result<Option<Digest>, Fault> {
+    let Known::Seen(entry, _) = known else { return Ok(None) };
+    if entry.kind != EntryKind::File {
+        return Ok(None);
+    }
+    let body = cx.destination.open(entry, None).await.map_err(Fault::destination)?;
+    match body.expected() {
+        Some(digest) => Ok(Some(digest)),
+        None => digest_of(body).await.map(Some).map_err(Fault::destination),
+    }
+}
+
+/// Compares what was stored with what the source promised, and on demand with what can be read back.
+pub(super) async fn check(
+    cx: &LaneCx,
+    target: &Target,
+    stored: &Stored,
+    expected: Option<Digest>,
+) -> Result<(), Fault> {
+    let wrong = expected.is_some_and(|e| e != stored.digest);
+    let wrong = wrong || (cx.run.options.verify && !reads_back(cx, target, stored.digest).await?);
+    if !wrong {
+        return Ok(());
+    }
+    // Nothing wrong may stay where others would take it for right.
+    let _ = cx.destination.remove(&target.path).await;
+    let what = format!("what was stored as {} is not what the source holds", target.path.display());
+    Err(Fault::destination(Error::new(ErrorKind::Corrupt, what)))
+}
+
+async fn reads_back(cx: &LaneCx, target: &Target, want: Digest) -> Result<bool, Fault> {
+    let found = cx.destination.stat(&target.path).await.map_err(Fault::destination)?;
+    let Some(Found { entry, .. }) = found else { return Ok(false) };
+    if entry.kind != EntryKind::File {
+        return Ok(true);
+    }
+    let body = cx.destination.open(&entry, None).await.map_err(Fault::destination)?;
+    Ok(digest_of(body).await.map_err(Fault::destination)? == want)
+}
+
+/// What is to be done about a fault.
+pub(super) async fn judge(cx: &LaneCx, item: &mut Item, fault: Fault) -> Verdict {
+    let size = if let What::Entry(e) = &item.what { e.size } else { 0 };
+    let kind = fault.error.kind();
+    match kind {
+        ErrorKind::Cancelled => return Verdict::Drop,
+        ErrorKind::Full => {
+            cx.run.fail(kind, fault.error.to_string());
+            return Verdict::Drop;
+        }
+        ErrorKind::Changed if !item.relisted => return relist(cx, item, size).await,
+        ErrorKind::NotFound if fault.at_source && !item.relisted => return relist(cx, item, size).await,
+        k if k.is_transient() && item.tries + 1 < cx.run.options.attempts => {
+            item.tries += 1;
+            item.doubt = true;
+            return match pause_before_retry(cx, &fault, item.tries).await {
+                true => Verdict::Again,
+                false => Verdict::Drop,
+            };
+        }
+        _ => {}
+    }
+    if cx.run.is_hopeless(kind, &fault.error) {
+        return Verdict::Drop;
+    }
+    Verdict::Over(Fate::of(Outcome::Failed, size, format!("{}: {}", kind.name(), fault.error)))
+}
+
+/// The item is not what was listed: look again, once.
+async fn relist(cx: &LaneCx, item: &mut Item, size: u64) -> Verdict {
+    item.relisted = true;
+    match cx.source.stat(item.path()).await {
+        Ok(Some(found)) => {
+            item.what = What::Entry(found.entry);
+            item.known = Known::Nothing;
+            Verdict::Again
+        }
+        Ok(None) => {
+            Verdict::Over(Fate::of(Outcome::Skipped, size, "vanished from the source after it was listed"))
+        }
+        Err(e) => Verdict::Over(Fate::of(Outcome::Failed, size, format!("changed: {e}"))),
+    }
+}
+
+/// Waits before attempt `tries + 1`; false when there is none, or the run is stopping.
+pub(super) async fn pause_before_retry(cx: &LaneCx, fault: &Fault, tries: u32) -> bool {
+    let options = &cx.run.options;
+    if !fault.error.kind().is_transient() || tries >= options.attempts {
+        return false;
+    }
+    if matches!(fault.error.kind(), ErrorKind::Throttled | ErrorKind::Unavailable) {
+        cx.gate.refused();
+    }
+    cx.run.live.retries.fetch_add(1, Relaxed);
+    let ms = options.retry_ms.saturating_mul(1 << (tries - 1).min(8)).min(5000);
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_millis(ms)) => true,
+        () = cx.run.queue.closed() => false,
+    }
+}

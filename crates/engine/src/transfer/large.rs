@@ -1,0 +1,273 @@
+//! Items that are written in parts, by as many slots as are free.
+//!
+//! Whoever brings the number of parts at work to zero when nothing is left to do, or when one of them
+//! failed, concludes the item. A run that rests between two parts leaves the upload as it is: the next
+//! attempt's `begin` finds it again and only the missing parts are sent.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use connector::{Digest, Entry, Meta, Part, PartDone, Range, Stored, Target, Upload};
+
+use super::body::{Crc64Xz, Metered, Passed};
+use super::item::{self, Did, Fate, Fault, Item};
+use super::slot::LaneCx;
+
+/// Most parts of one item.
+pub(super) const MAX_PARTS: u64 = 10_000;
+/// Part sizes are multiples of this.
+const STEP: u64 = 1 << 20;
+
+/// The part size for an item: `smallest`, or as much more as keeps the number of parts in bounds. It
+/// depends on nothing else, so that a later attempt finds the same parts.
+pub(super) fn part_size(size: u64, smallest: u64) -> u64 {
+    let needed = size.div_ceil(MAX_PARTS);
+    if needed <= smallest { smallest.max(1) } else { needed.div_ceil(STEP) * STEP }
+}
+
+/// A large item at work.
+pub(super) struct Large {
+    item: Mutex<Option<Box<Item>>>,
+    entry: Entry,
+    target: Target,
+    upload: Upload,
+    count: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    next: u32,
+    done: BTreeMap<u32, PartDone>,
+    at_work: u32,
+    fault: Option<Fault>,
+    meta: Option<Meta>,
+    expected: Option<Digest>,
+    sums: BTreeMap<u32, Crc64Xz>,
+    concluded: bool,
+}
+
+impl Large {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a part that nobody has taken yet.
+    pub fn claim(&self) -> Option<u32> {
+        let mut s = self.lock();
+        if s.fault.is_some() {
+            return None;
+        }
+        while s.next < self.count {
+            s.next += 1;
+            let n = s.next;
+            if !s.done.contains_key(&n) {
+                s.at_work += 1;
+                return Some(n);
+            }
+        }
+        None
+    }
+
+    fn range(&self, n: u32) -> Range {
+        let start = u64::from(n - 1) * self.upload.part_size;
+        Range { start, end: (start + self.upload.part_size).min(self.target.size) }
+    }
+
+    /// One part less at work. True when the caller has to conclude the item.
+    fn left(&self, result: Result<(), Fault>) -> bool {
+        let mut s = self.lock();
+        s.at_work -= 1;
+        if let Err(fault) = result {
+            s.fault.get_or_insert(fault);
+        }
+        let over = s.at_work == 0 && (s.fault.is_some() || s.done.len() as u64 == u64::from(self.count));
+        over && !std::mem::replace(&mut s.concluded, true)
+    }
+
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub fn upload(&self) -> &Upload {
+        &self.upload
+    }
+}
+
+/// Begins (or finds again) the upload of an item and offers its parts to all slots.
+pub(super) async fn begin(cx: &LaneCx, mut item: Box<Item>, entry: Entry, target: Target) {
+    let size = part_size(target.size, cx.run.options.part_size);
+    let upload = loop {
+        match cx.destination.begin(&target, size).await {
+            Ok(upload) => break upload,
+            Err(e) => match item::judge(cx, &mut item, Fault::destination(e)).await {
+                item::Verdict::Again => {}
+                item::Verdict::Over(fate) => return item::settle(cx, item, fate),
+                item::Verdict::Drop => return,
+            },
+        }
+    };
+    let count = u32::try_from(target.size.div_ceil(upload.part_size.max(1))).unwrap_or(u32::MAX);
+    let done: BTreeMap<_, _> = upload
+        .done
+        .iter()
+        .filter(|p| p.number >= 1 && p.number <= count)
+        .map(|p| (p.number, p.clone()))
+        .collect();
+    let complete = done.len() as u64 == u64::from(count);
+    let state = Mutex::new(State { done, concluded: complete, ..State::default() });
+    let large = Arc::new(Large { item: Mutex::new(Some(item)), entry, target, upload, count, state });
+    cx.run.queue.push_large(&large);
+    if complete {
+        conclude(cx, &large).await;
+    }
+}
+
+/// Writes one part.
+pub(super) async fn work(cx: &Rc<LaneCx>, large: &Arc<Large>, n: u32) {
+    let mut tries = 0;
+    let result = loop {
+        match part(cx, large, n).await {
+            Ok(()) => break Ok(()),
+            Err(fault) => {
+                tries += 1;
+                if !item::pause_before_retry(cx, &fault, tries).await {
+                    break Err(fault);
+                }
+            }
+        }
+    };
+    if large.left(result) {
+        conclude(cx, large).await;
+    }
+}
+
+async fn part(cx: &LaneCx, large: &Large, number: u32) -> Result<(), Fault> {
+    let run = &cx.run;
+    let range = large.range(number);
+    let _lease = run.budget.lease(range.len()).await;
+    let body = cx.source.open(&large.entry, Some(range)).await.map_err(Fault::source)?;
+    {
+        let mut s = large.lock();
+        s.expected = s.expected.or_else(|| body.expected());
+        s.meta.get_or_insert_with(|| body.meta().clone());
+    }
+    let passed = Passed::new(run.options.crc64_xz);
+    let (live, bandwidth) = (run.live.clone(), run.bandwidth.clone());
+    let body = Box::new(Metered { inner: body, live, bandwidth, passed: passed.clone(), unlinked: None });
+    let part = Part { number, range };
+    let done = cx
+        .destination
+        .put_part(&large.target, &large.upload, part, body)
+        .await
+        .map_err(|e| Fault::after(e, &passed))?;
+    cx.gate.finished(range.len());
+    run.live.parts.fetch_add(1, Relaxed);
+    let mut s = large.lock();
+    s.done.insert(number, done);
+    if let Some(sum) = passed.xz() {
+        s.sums.insert(number, sum);
+    }
+    Ok(())
+}
+
+/// Finishes the item, or says why it can't be.
+async fn conclude(cx: &LaneCx, large: &Arc<Large>) {
+    let Some(mut item) = large.item.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    let fault = large.lock().fault.take();
+    let mut result = match fault {
+        Some(fault) => Err(fault),
+        None => finish(cx, large).await,
+    };
+    loop {
+        match result {
+            Ok(stored) => {
+                cx.run.queue.forget(large);
+                let fate = written(cx, large, &stored);
+                return item::settle(cx, item, fate);
+            }
+            Err(fault) => {
+                let from_finish = large.lock().done.len() as u64 == u64::from(large.count);
+                match item::judge(cx, &mut item, fault).await {
+                    item::Verdict::Again if from_finish && !item.is_relisted() => {
+                        if let Some(fate) = item::is_there(cx, &large.entry, &large.target).await {
+                            cx.run.queue.forget(large);
+                            return item::settle(cx, item, fate);
+                        }
+                        result = finish(cx, large).await;
+                    }
+                    item::Verdict::Again => {
+                        // Start over: the upload belongs to a version that is gone, or parts kept failing.
+                        cx.run.queue.forget(large);
+                        if item.is_relisted() {
+                            let _ = cx.destination.abort(&large.target, &large.upload).await;
+                        }
+                        return Box::pin(item::work(cx, item)).await;
+                    }
+                    item::Verdict::Over(fate) => {
+                        cx.run.queue.forget(large);
+                        let _ = cx.destination.abort(&large.target, &large.upload).await;
+                        return item::settle(cx, item, fate);
+                    }
+                    item::Verdict::Drop => return,
+                }
+            }
+        }
+    }
+}
+
+async fn finish(cx: &LaneCx, large: &Large) -> Result<Stored, Fault> {
+    let (parts, meta, expected) = {
+        let s = large.lock();
+        (s.done.values().cloned().collect::<Vec<_>>(), s.meta.clone(), s.expected)
+    };
+    let meta = match meta {
+        Some(meta) => meta,
+        // Every part was found again: nothing was opened yet. Also checks that the source is still the same.
+        None => {
+            let first = Some(Range { start: 0, end: 1.min(large.target.size) });
+            cx.source.open(&large.entry, first).await.map_err(Fault::source)?.meta().clone()
+        }
+    };
+    let stored = cx
+        .destination
+        .finish(&large.target, &large.upload, &parts, &meta)
+        .await
+        .map_err(Fault::destination)?;
+    item::check(cx, &large.target, &stored, expected).await?;
+    Ok(stored)
+}
+
+fn written(cx: &LaneCx, large: &Large, stored: &Stored) -> Fate {
+    let s = large.lock();
+    let whole = s.sums.len() as u64 == u64::from(large.count);
+    let xz = s.sums.values().fold(Crc64Xz::default(), |a, b| a.then(*b));
+    cx.run.note_single(
+        &large.entry,
+        Some(stored.digest),
+        (whole && cx.run.options.crc64_xz).then_some(xz.crc),
+    );
+    Fate::written(large.target.size, Some(stored.digest))
+}
+
+impl From<Fate> for Did {
+    fn from(fate: Fate) -> Self {
+        Self::Settled(fate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_grow_so_that_ten_thousand_suffice() {
+        assert_eq!(part_size(1 << 30, 16 << 20), 16 << 20);
+        for size in [200 << 30, 5_u64 << 40, 50 << 40] {
+            let p = part_size(size, 16 << 20);
+            assert!(size.div_ceil(p) <= MAX_PARTS && p % STEP == 0, "{size}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Work that waits for a slot: parts of large items first, then what was released, then the listing's.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::item::Item;
+use super::large::Large;
+
+/// What a slot gets.
+pub(super) enum Taken {
+    Item(Box<Item>),
+    Part(Arc<Large>, u32),
+}
+
+#[derive(Default)]
+struct State {
+    large: VecDeque<Arc<Large>>,
+    open: Vec<Arc<Large>>,
+    released: VecDeque<Box<Item>>,
+    items: VecDeque<Box<Item>>,
+    closed: bool,
+}
+
+/// See the module. Its length is bounded by the book's window.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    ready: Notify,
+    closing: Notify,
+}
+
+/// Most slots that one call wakes.
+const WAKE: usize = 64;
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn push(&self, items: Vec<Box<Item>>) {
+        let n = items.len();
+        self.lock().items.extend(items);
+        self.wake(n);
+    }
+
+    pub fn push_released(&self, items: Vec<Box<Item>>) {
+        let n = items.len();
+        self.lock().released.extend(items);
+        self.wake(n);
+    }
+
+    pub fn push_large(&self, large: &Arc<Large>) {
+        let mut s = self.lock();
+        s.large.push_back(large.clone());
+        s.open.push(large.clone());
+        drop(s);
+        self.wake(WAKE);
+    }
+
+    fn wake(&self, n: usize) {
+        for _ in 0..n.min(WAKE) {
+            self.ready.notify_one();
+        }
+    }
+
+    /// A large item is concluded.
+    pub fn forget(&self, large: &Arc<Large>) {
+        self.lock().open.retain(|l| !Arc::ptr_eq(l, large));
+    }
+
+    /// Large items that were begun and not concluded.
+    pub fn open(&self) -> Vec<Arc<Large>> {
+        self.lock().open.clone()
+    }
+
+    /// The next piece of work; `None` when the queue is closed.
+    pub async fn take(&self) -> Option<Taken> {
+        loop {
+            let ready = self.ready.notified();
+            tokio::pin!(ready);
+            ready.as_mut().enable();
+            {
+                let mut s = self.lock();
+                if s.closed {
+                    return None;
+                }
+                if let Some(taken) = s.next() {
+                    return Some(taken);
+                }
+            }
+            ready.await;
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// No more work is given out; what waits is dropped.
+    pub fn close(&self) {
+        let mut s = self.lock();
+        s.closed = true;
+        s.items.clear();
+        s.released.clear();
+        s.large.clear();
+        drop(s);
+        self.ready.notify_waiters();
+        self.closing.notify_waiters();
+    }
+
+    /// Waits for [`Queue::close`].
+    pub async fn closed(&self) {
+        let closing = self.closing.notified();
+        tokio::pin!(closing);
+        closing.as_mut().enable();
+        if !self.is_closed() {
+            closing.await;
+        }
+    }
+}
+
+impl State {
+    fn next(&mut self) -> Option<Taken> {
+        while let Some(front) = self.large.front() {
+            if let Some(n) = front.claim() {
+                return Some(Taken::Part(front.clone(), n));
+            }
+            self.large.pop_front();
+        }
+        self.released.pop_front().or_else(|| self.items.pop_front()).map(Taken::Item)
+    }
+}
