@@ -18,7 +18,7 @@ mod tree;
 pub use digest::{Digest, DigestKind};
 pub use entry::{Entry, EntryKind, Meta, Stamp, Xattr};
 pub use error::{Error, ErrorKind, Result};
-pub use path::{PathProblem, TreePath};
+pub use path::{PathProblem, TreePath, display_bytes};
 pub use tree::{
     Body, EntryStream, Found, Lane, ListRequest, Overwrite, Part, PartDone, Probe, Range, Source, Stored,
     Target, Tree, Upload,
