@@ -119,3 +119,39 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// The store's refusals, where a use case has nothing better to say. What is our own fault is logged here,
+/// once, and stays out of the answer.
+impl From<store::Error> for Error {
+    fn from(e: store::Error) -> Self {
+        use store::ErrorKind as S;
+        let kind = match e.kind() {
+            S::Conflict | S::Fenced => ErrorKind::InvalidState,
+            S::Limit => ErrorKind::LimitExceeded,
+            _ => {
+                tracing::error!(error = %e, "the store failed");
+                return Self::new(ErrorKind::Internal, "the server's records can't be read or written now");
+            }
+        };
+        Self::new(kind, e.message())
+    }
+}
+
+/// What the other side of a transfer said to a question of ours.
+pub(crate) fn from_connector(e: &connector::Error, missing: Noun) -> Error {
+    use connector::ErrorKind as C;
+    let kind = match e.kind() {
+        C::NotFound => ErrorKind::NotFound(missing),
+        C::Denied => ErrorKind::BadCredentials,
+        C::Unacceptable => ErrorKind::BadPath,
+        C::Unsupported => ErrorKind::Unsupported,
+        _ => ErrorKind::Unreachable,
+    };
+    Error::new(kind, e.to_string())
+}
+
+/// A blocking call that panicked.
+pub(crate) fn lost_call(why: String) -> Error {
+    tracing::error!(error = %why, "a blocking call failed");
+    Error::new(ErrorKind::Internal, "the server failed to answer")
+}

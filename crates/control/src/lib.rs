@@ -9,67 +9,36 @@
 //! Control names no connector and no engine: the binary plugs them in through [`Trees`] and
 //! [`Dispatch`]. It speaks no HTTP and no SQL.
 
+mod accounts;
+mod addresses;
 mod error;
+mod filesets;
+mod flows;
+mod folder;
+mod housekeeping;
+mod idempotency;
 mod nouns;
+mod plan;
+mod receipts;
+mod resources;
 mod seams;
-#[rustfmt::skip]
-#[allow(clippy::wildcard_imports)]
-mod stubs;
+mod tasks;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use error::{Error, ErrorKind, Noun, Result};
 pub use nouns::{
-    Caller, FilesetChange, FlowChange, Limits, NewFileset, NewFlow, NewTask, Plan, Usage, Verification,
+    Caller, FilesetChange, FlowChange, GivenKey, Limits, NewAccount, NewFileset, NewFlow, NewTask, Plan,
+    Upkeep, Usage, Verification,
 };
 pub use seams::{Dispatch, Trees};
 pub use store::{FlowFilter, Page, Span, TaskFilter};
 
-use model::Sealed;
+use model::{Sealed, Timestamp};
 use runtime::{Clock, Random};
 use store::{Purpose, SealKey, Store};
-
-/// An account to make. `None` = made up.
-#[derive(Debug, Clone, Default)]
-pub struct NewAccount {
-    /// Name for people.
-    pub name: String,
-    /// Identifier (a number, as Tencent's `Uin`).
-    pub id: Option<String>,
-    /// Tencent's `AppId`.
-    pub app_id: Option<String>,
-    /// May use the operator's door.
-    pub operator: bool,
-    /// Access key id and secret that are given (configuration, demo).
-    pub key: Option<GivenKey>,
-}
-
-/// An access key that is given rather than made.
-#[derive(Clone)]
-pub struct GivenKey {
-    /// `SecretId` / `AccessKeyId`.
-    pub access_key_id: String,
-    /// The secret half, plain.
-    pub secret: String,
-}
-
-impl std::fmt::Debug for GivenKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GivenKey").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
-    }
-}
-
-/// What a round of upkeep did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Upkeep {
-    /// Tasks that left the history.
-    pub tasks_forgotten: u64,
-    /// Client tokens that expired.
-    pub tokens_forgotten: u64,
-    /// Flows that were asked again and changed their state.
-    pub flows_changed: u64,
-}
 
 /// What a [`Control`] is made of.
 pub struct Parts {
@@ -93,13 +62,30 @@ pub struct Parts {
 
 /// The use cases. Clones share everything.
 #[derive(Clone)]
-pub struct Control(Arc<Parts>);
+pub struct Control(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    keys: accounts::Keys,
+    tokens: idempotency::Tokens,
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
 
 impl Control {
     /// Puts the parts together. No I/O.
     #[must_use]
     pub fn open(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner {
+            parts,
+            keys: accounts::Keys::default(),
+            tokens: idempotency::Tokens::default(),
+        }))
     }
 
     /// Time.
@@ -124,5 +110,9 @@ impl Control {
     #[must_use]
     pub fn seal(&self, plain: &str) -> Sealed {
         self.0.seal.seal(Purpose::Credentials, plain)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.clock.now().0)
     }
 }

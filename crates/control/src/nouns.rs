@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AccountId, Credentials, DirectoryEnd, Door, FileSystemId, FilesetId, FlowId, ObjectEnd, Originator, Quota,
-    Sealed, TaskId, TaskKind, TransferSpec,
+    AccountId, Credentials, DirectoryEnd, Door, FileSystemId, FilesetId, FlowId, ObjectEnd, Originator,
+    Quota, Sealed, TaskId, TaskKind, TransferSpec,
 };
 
 /// Who asks. Reads and changes are limited to the account's own flows, tasks and filesets.
@@ -228,4 +228,45 @@ impl Verification {
             && self.different.is_empty()
             && self.unreadable.is_empty()
     }
+}
+
+/// An account to make. `None` = made up.
+#[derive(Debug, Clone, Default)]
+pub struct NewAccount {
+    /// Name for people.
+    pub name: String,
+    /// Identifier (a number, as Tencent's `Uin`).
+    pub id: Option<String>,
+    /// Tencent's `AppId`.
+    pub app_id: Option<String>,
+    /// May use the operator's door.
+    pub operator: bool,
+    /// Access key id and secret that are given (configuration, demo).
+    pub key: Option<GivenKey>,
+}
+
+/// An access key that is given rather than made.
+#[derive(Clone)]
+pub struct GivenKey {
+    /// `SecretId` / `AccessKeyId`.
+    pub access_key_id: String,
+    /// The secret half, plain.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for GivenKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GivenKey").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// What a round of upkeep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Upkeep {
+    /// Tasks that left the history.
+    pub tasks_forgotten: u64,
+    /// Client tokens that expired.
+    pub tokens_forgotten: u64,
+    /// Flows that were asked again and changed their state.
+    pub flows_changed: u64,
 }

@@ -1,0 +1,188 @@
+//! Accounts and their access keys.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use model::{Account, AccountId};
+use runtime::Random;
+use store::Purpose;
+
+use crate::{Control, Error, ErrorKind, GivenKey, NewAccount, Noun, Result};
+
+/// How long an opened secret is kept. A change made through this process is seen at once; one made by
+/// another server over the same PostgreSQL after this time.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// Keys that are kept at most.
+const MAX_KEPT: usize = 4096;
+
+/// Opened secrets by access key id. No `Debug`.
+#[derive(Default)]
+pub(crate) struct Keys(Mutex<HashMap<String, (Instant, Account, String)>>);
+
+impl Keys {
+    fn get(&self, id: &str) -> Option<(Account, String)> {
+        let kept = self.0.lock().ok()?;
+        let (at, account, secret) = kept.get(id)?;
+        (at.elapsed() < KEPT).then(|| (account.clone(), secret.clone()))
+    }
+
+    fn put(&self, account: &Account, secret: &str) {
+        let Ok(mut kept) = self.0.lock() else { return };
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        let entry = (Instant::now(), account.clone(), secret.to_owned());
+        kept.insert(account.access_key_id.clone(), entry);
+    }
+
+    fn forget(&self) {
+        if let Ok(mut kept) = self.0.lock() {
+            kept.clear();
+        }
+    }
+}
+
+impl Control {
+    /// The account with this access key id, and its plain secret: for checking a signature, and nothing
+    /// else. Accounts that are switched off are returned too.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn account_by_access_key(&self, id: &str) -> Result<Option<(Account, String)>> {
+        if let Some(found) = self.0.keys.get(id) {
+            return Ok(Some(found));
+        }
+        let Some(account) = self.0.store.account_by_access_key(id).await? else { return Ok(None) };
+        let secret = self.0.seal.open(Purpose::AccountSecret, &account.secret)?;
+        self.0.keys.put(&account, &secret);
+        Ok(Some((account, secret)))
+    }
+
+    /// All accounts.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn accounts(&self) -> Result<Vec<Account>> {
+        Ok(self.0.store.accounts().await?)
+    }
+
+    /// Makes an account with its access key. The plain secret is returned this once.
+    ///
+    /// # Errors
+    /// `Exists` when the id or the access key id is taken, `Invalid`.
+    pub async fn create_account(&self, new: NewAccount) -> Result<(Account, String)> {
+        let random = &self.0.random;
+        let key = new.key.unwrap_or_else(|| GivenKey {
+            access_key_id: format!("AKID{}", random.alphanumeric(32)),
+            secret: random.alphanumeric(32),
+        });
+        check_key(&key)?;
+        check_name(&new.name)?;
+        let id = new.id.unwrap_or_else(|| format!("1000{}", digits(random, 8)));
+        let account = Account {
+            id: AccountId(plain_word(id, "id")?),
+            name: new.name,
+            access_key_id: key.access_key_id,
+            secret: self.0.seal.seal(Purpose::AccountSecret, &key.secret),
+            app_id: plain_word(new.app_id.unwrap_or_else(|| format!("125{}", digits(random, 7))), "app_id")?,
+            operator: new.operator,
+            active: true,
+            created: self.now(),
+        };
+        self.0.store.insert_account(&account).await.map_err(|e| match e.kind() {
+            store::ErrorKind::Exists => Error::new(
+                ErrorKind::Exists(Noun::Account),
+                "an account with this id or access key exists already",
+            ),
+            _ => e.into(),
+        })?;
+        Ok((account, key.secret))
+    }
+
+    /// Makes an account that is declared (configuration, demo), or brings the one with this id to what is
+    /// declared. `id` and `key` must be given.
+    ///
+    /// # Errors
+    /// `Exists` when the access key belongs to another account, `Invalid`.
+    pub async fn declare_account(&self, new: NewAccount) -> Result<Account> {
+        let (Some(id), Some(key)) = (&new.id, &new.key) else {
+            return Err(Error::new(ErrorKind::Invalid, "a declared account needs an id and a key"));
+        };
+        let known = self.0.store.account(&AccountId::from(id.as_str())).await?;
+        let Some(mut account) = known else { return Ok(self.create_account(new).await?.0) };
+        check_key(key)?;
+        check_name(&new.name)?;
+        account.access_key_id.clone_from(&key.access_key_id);
+        account.secret = self.0.seal.seal(Purpose::AccountSecret, &key.secret);
+        account.name = new.name;
+        account.operator = new.operator;
+        if let Some(app_id) = new.app_id {
+            account.app_id = plain_word(app_id, "app_id")?;
+        }
+        self.write(&account).await?;
+        Ok(account)
+    }
+
+    /// Switches an account on or off. An account that is off is refused from the next request on.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn set_account_active(&self, id: &AccountId, active: bool) -> Result<Account> {
+        let known = self.0.store.account(id).await?;
+        let mut account = known.ok_or_else(|| Error::not_found(Noun::Account, id))?;
+        account.active = active;
+        self.write(&account).await?;
+        Ok(account)
+    }
+
+    async fn write(&self, account: &Account) -> Result<()> {
+        let written = self.0.store.update_account(account).await;
+        self.0.keys.forget();
+        written.map_err(|e| match e.kind() {
+            store::ErrorKind::Exists => {
+                Error::new(ErrorKind::Exists(Noun::Account), "another account has this access key")
+            }
+            _ => e.into(),
+        })
+    }
+}
+
+fn digits(random: &Random, n: usize) -> String {
+    let mut text = String::with_capacity(n);
+    while text.len() < n {
+        text.extend(random.bytes::<16>().iter().filter(|b| **b < 250).map(|b| char::from(b'0' + b % 10)));
+    }
+    text.truncate(n);
+    text
+}
+
+fn check_key(key: &GivenKey) -> Result<()> {
+    let id = &key.access_key_id;
+    if !(8..=128).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
+        let words = "an access key id has 8 to 128 letters, digits, `-`, `_` or `.`";
+        return Err(Error::new(ErrorKind::Invalid, words).field("access_key_id"));
+    }
+    if !(8..=256).contains(&key.secret.len()) || !key.secret.bytes().all(|b| b.is_ascii_graphic()) {
+        let words = "a secret key has 8 to 256 printable ascii characters";
+        return Err(Error::new(ErrorKind::Invalid, words).field("secret"));
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.len() > 256 || name.chars().any(char::is_control) {
+        return Err(Error::new(ErrorKind::Invalid, "a name has 256 bytes at most").field("name"));
+    }
+    Ok(())
+}
+
+fn plain_word(word: String, field: &'static str) -> Result<String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    if (1..=64).contains(&word.len()) && word.bytes().all(plain) {
+        return Ok(word);
+    }
+    Err(Error::new(ErrorKind::Invalid, "1 to 64 letters, digits, `-` or `_` are expected").field(field))
+}
