@@ -1,0 +1,32 @@
+//! `StopDataFlow`: a stopped flow takes no new tasks; those at work go on.
+
+use api::{Operation, Outcome};
+use model::FlowStatus;
+
+use crate::fault;
+use crate::fields::{CLIENT_TOKEN, DATA_FLOW_ID, DRY_RUN, FILE_SYSTEM_ID};
+use crate::request::{Request, flow_in};
+
+/// Table.
+pub const OPERATION: Operation = Operation {
+    action: "StopDataFlow",
+    request: &[FILE_SYSTEM_ID, DATA_FLOW_ID, CLIENT_TOKEN, DRY_RUN],
+    response: &[],
+    note: "General-purpose CPFS only.",
+};
+
+/// Answers.
+pub async fn run(r: &Request<'_>) -> Outcome {
+    r.change(None, Box::pin(async {
+        let on = r.file_system().await?;
+        on.general_only()?;
+        let flow = r.flow(&on).await?;
+        flow_in(&flow, &[FlowStatus::Running])?;
+        if !r.dry_run() {
+            let to = FlowStatus::Stopped;
+            r.control().set_flow_status(&r.caller, &flow.id, to).await.map_err(|e| fault::of(&e))?;
+        }
+        Ok(String::new())
+    }))
+    .await
+}
