@@ -1,0 +1,100 @@
+//! Which crate may depend on which. Dev-dependencies are free: a test may wire what the crate must not know.
+
+use crate::Findings;
+use crate::metadata::Package;
+
+/// Crates that put the others together, or check them.
+const WIRING: [&str; 3] = ["wharf", "testkit", "xtask"];
+
+/// Says what breaks the rules.
+pub fn check(members: &[Package], findings: &mut Findings) {
+    for package in members {
+        for dependency in package.dependencies.iter().filter(|d| d.kind.as_deref() != Some("dev")) {
+            if let Some(reason) = forbidden(&package.name, &dependency.name) {
+                findings.problems.push(format!("{} depends on {}: {reason}", package.name, dependency.name));
+            }
+        }
+    }
+}
+
+/// Why `from` must not depend on `to`, if it must not.
+fn forbidden(from: &str, to: &str) -> Option<&'static str> {
+    let door = |name: &str| name.starts_with("api-") || name == "console";
+    let concrete = |name: &str| name.starts_with("connector-");
+    if WIRING.contains(&from) {
+        return None;
+    }
+    if concrete(to) {
+        return Some("only wharf, testkit and xtask name concrete connectors");
+    }
+    if door(from) || from == "api" {
+        if matches!(to, "connector" | "engine" | "store" | "wharf") {
+            return Some("a door knows control and model, not what is behind them");
+        }
+        if door(to) {
+            return Some("a door doesn't know another door");
+        }
+    }
+    if (from == "connector" || concrete(from))
+        && (matches!(to, "model" | "store" | "control" | "engine" | "api" | "wharf") || door(to))
+    {
+        return Some("a connector knows no flow, task, store or door");
+    }
+    if from == "engine"
+        && (matches!(to, "http" | "hyper" | "hyper-util" | "axum" | "sqlx" | "api") || door(to))
+    {
+        return Some("the engine knows no HTTP, no SQL and no door");
+    }
+    if from == "model"
+        && matches!(to, "tokio" | "serde" | "serde_json" | "runtime" | "store" | "control" | "engine")
+    {
+        return Some("the model is pure");
+    }
+    match to {
+        "wharf" => Some("nothing depends on the binary"),
+        "testkit" | "xtask" => Some("that crate is for tests and checks only"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::forbidden;
+
+    #[test]
+    fn the_rules_hold() {
+        for (from, to) in [
+            ("api-cfs", "connector"),
+            ("api-cfs", "connector-posix"),
+            ("api-nas", "engine"),
+            ("api-nas", "store"),
+            ("api-nas", "api-cfs"),
+            ("api", "api-cfs"),
+            ("connector", "model"),
+            ("connector-object", "control"),
+            ("connector-object", "api"),
+            ("connector-object", "connector-posix"),
+            ("engine", "hyper"),
+            ("engine", "sqlx"),
+            ("engine", "connector-posix"),
+            ("control", "connector-posix"),
+            ("store", "testkit"),
+            ("model", "tokio"),
+        ] {
+            assert!(forbidden(from, to).is_some(), "{from} → {to}");
+        }
+        for (from, to) in [
+            ("wharf", "connector-posix"),
+            ("wharf", "api-cfs"),
+            ("testkit", "connector-object"),
+            ("api-cfs", "api"),
+            ("api-cfs", "control"),
+            ("engine", "connector"),
+            ("connector-object", "connector"),
+            ("connector-object", "hyper"),
+            ("control", "model"),
+        ] {
+            assert!(forbidden(from, to).is_none(), "{from} → {to}");
+        }
+    }
+}
