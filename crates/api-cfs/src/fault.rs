@@ -99,6 +99,7 @@ fn flow(kind: ErrorKind) -> &'static str {
         ErrorKind::NotFound(Noun::Flow) | ErrorKind::InvalidState => FLOW_ID,
         ErrorKind::NotFound(Noun::ObjectStore | Noun::Bucket)
         | ErrorKind::BadCredentials
+        | ErrorKind::Invalid
         | ErrorKind::Unreachable => SOURCE_INFO,
         ErrorKind::NotFound(Noun::Directory) | ErrorKind::BadPath => TARGET_PATH,
         ErrorKind::LimitExceeded => FLOW_LIMIT,
@@ -116,6 +117,8 @@ fn lifecycle(kind: ErrorKind) -> &'static str {
         ErrorKind::NotFound(Noun::Directory) | ErrorKind::BadPath => TARGET_PATH,
         ErrorKind::LimitExceeded => WAITING_TASKS,
         ErrorKind::InvalidState => TASK_STATUS,
+        // A restore asks the bucket what its path is.
+        ErrorKind::BadCredentials | ErrorKind::NotFound(Noun::Bucket) => "FailedOperation",
         other => common(other),
     }
 }

@@ -244,23 +244,28 @@ fn entry(at: &Inside, base: &str, directory: bool) -> Option<String> {
     Some(if directory { format!("{below}/") } else { below.to_owned() })
 }
 
-/// Does a `TaskPath` without a trailing `/` mean a directory? For an archive the file system tells.
-/// For a restore the name may be in the bucket only: it is a file if there is an object of that very
-/// name, and otherwise a directory.
+/// Does a `TaskPath` without a trailing `/` mean a directory? The file system tells what is there. What
+/// a restore names may be in the bucket only: it is a file if there is an object of that very name, and
+/// otherwise a directory.
 async fn is_directory(ask: &Ask<'_>, at: &Inside, spec: &TransferSpec, file: &str) -> Result<bool, Fault> {
     let fs = ask.control.file_system(&spec.directory.file_system).await.map_err(|e| ask.fault(&e))?;
-    if ask.control.directory_exists(&fs, &at.path).await.map_err(|e| ask.fault(&e))? {
-        return Ok(true);
+    match ask.control.directory_exists(&fs, &at.path).await {
+        Ok(true) => return Ok(true),
+        // A file or a link is there: an item like others.
+        Err(e) if e.kind == control::ErrorKind::BadPath => return Ok(false),
+        Err(e) => return Err(ask.fault(&e)),
+        Ok(false) if spec.direction == Direction::Export => {
+            return Err(refuse(fault::TARGET_PATH, "There is nothing at the TaskPath."));
+        }
+        Ok(false) => {}
     }
-    if spec.direction == Direction::Export {
-        return Ok(false);
-    }
-    let one = TransferSpec { selection: Selection::Entries(vec![file.to_owned()]), ..spec.clone() };
-    match ask.control.plan(&one).await {
-        Ok(plan) => Ok(plan.items == 0 || plan.refused == plan.items),
-        Err(e) if matches!(e.kind, control::ErrorKind::NotFound(_)) => Ok(true),
-        Err(e) => Err(ask.fault(&e)),
-    }
+    let one = TransferSpec {
+        selection: Selection::Entries(vec![file.to_owned()]),
+        create_directory: false,
+        ..spec.clone()
+    };
+    let plan = ask.control.plan(&one).await.map_err(|e| ask.fault(&e))?;
+    Ok(plan.files + plan.skipped + plan.unchanged == 0)
 }
 
 fn attributes(p: &Params<'_>) -> BTreeMap<String, String> {

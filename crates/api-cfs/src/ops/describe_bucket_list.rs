@@ -2,7 +2,7 @@
 
 use crate::fault::{self, refuse};
 use crate::request::Ask;
-use crate::translate::services::{Service, answers};
+use crate::translate::services::Service;
 use api::{Field, Operation, Outcome, Reply, Ty};
 use serde::Serialize;
 
@@ -55,8 +55,7 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
             Ok(names) => {
                 answered = true;
                 let region = Some(store.region.clone()).filter(|r| !r.is_empty());
-                let named = names.into_iter().filter(|name| answers(store, name));
-                bucket_list.extend(named.map(|name| BucketInfo { name, region: region.clone() }));
+                bucket_list.extend(names.into_iter().map(|name| BucketInfo { name, region: region.clone() }));
             }
             Err(e) => refusal = refusal.or_else(|| Some(ask.fault(&e))),
         }

@@ -44,6 +44,9 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
     let file_system = p.text("FileSystemId");
     let flow = ask.flow(p.text("DataFlowId"), Some(file_system)).await?;
     let change = read(ask, &p, &flow)?;
+    if let Some(key) = &change.credentials {
+        ask.control.probe_source(&flow.object, Some(key)).await.map_err(|e| ask.fault(&e))?;
+    }
     ask.control.update_flow(&ask.caller, &flow.id, change).await.map_err(|e| ask.fault(&e))?;
     Reply::from_serialize(&Answer { data_flow_id: flow.id.as_str() })
 }

@@ -56,7 +56,7 @@ impl Service {
         found
     }
 
-    /// The store that answers for a bucket: one that names it, or else one that names no buckets.
+    /// The store among them that answers for a bucket: the one whose patterns fit it best.
     #[must_use]
     pub fn store_of<'s>(
         &self,
@@ -64,20 +64,35 @@ impl Service {
         bucket: &str,
         region: &str,
     ) -> Option<&'s ObjectStore> {
-        let stores = self.stores(catalogue, region);
-        let named = stores.iter().find(|s| !s.buckets.is_empty() && answers(s, bucket));
-        named.or_else(|| stores.iter().find(|s| s.buckets.is_empty())).copied()
+        let mut best = None;
+        for store in self.stores(catalogue, region) {
+            let fit = store.buckets.iter().filter(|p| matches(p, bucket)).map(|p| rank(p, bucket)).max();
+            if let Some(fit) = fit
+                && best.is_none_or(|(other, _)| fit > other)
+            {
+                best = Some((fit, store));
+            }
+        }
+        best.map(|(_, store)| store)
     }
 }
 
-/// May requests name this bucket of this store? A store that lists no buckets is open.
-#[must_use]
-pub fn answers(store: &ObjectStore, bucket: &str) -> bool {
-    store.buckets.is_empty()
-        || store.buckets.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(start) => bucket.starts_with(start),
-            None => pattern == bucket,
-        })
+/// The name itself before a long pattern before a short one.
+fn rank(pattern: &str, bucket: &str) -> usize {
+    if pattern == bucket { usize::MAX } else { pattern.len() }
+}
+
+/// Does a pattern (`*` = any run of characters) match all of a bucket's name?
+fn matches(pattern: &str, bucket: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = bucket.strip_prefix(first) else { return false };
+    let Some(last) = pieces.next_back() else { return rest.is_empty() };
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.ends_with(last)
 }
 
 /// Hosts of a store: its own, and those of vendors' addresses that mean it.
@@ -130,16 +145,37 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_finds_the_store_that_names_it() {
-        let all =
-            [store("open", Dialect::Cos, &[], &[]), store("named", Dialect::Cos, &[], &["data-*", "logs"])];
+    fn a_bucket_finds_the_store_that_names_it_best() {
+        let all = [
+            store("open", Dialect::Cos, &[], &["*"]),
+            store("named", Dialect::Cos, &[], &["data-*", "logs"]),
+            store("closed", Dialect::Cos, &[], &[]),
+        ];
         let of = |bucket: &str| {
             Service::named("COS").unwrap().store_of(&all, bucket, "").map(|s| s.id.to_string())
         };
         assert_eq!(of("data-1").as_deref(), Some("named"));
         assert_eq!(of("logs").as_deref(), Some("named"));
         assert_eq!(of("logs2").as_deref(), Some("open"));
-        assert!(!answers(&all[1], "other"));
+        assert_eq!(Service::named("COS").unwrap().store_of(&all[2..], "x", ""), None);
+    }
+
+    #[test]
+    fn patterns() {
+        for (pattern, bucket, want) in [
+            ("*", "", true),
+            ("*", "x", true),
+            ("a*", "ab", true),
+            ("a*", "b", false),
+            ("*-125", "x-125", true),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "a1c2b", false),
+            ("a", "ab", false),
+            ("", "", true),
+            ("ab*b", "ab", false),
+        ] {
+            assert_eq!(matches(pattern, bucket), want, "{pattern} {bucket}");
+        }
     }
 
     #[test]
