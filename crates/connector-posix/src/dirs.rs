@@ -12,6 +12,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,6 +61,20 @@ impl Root {
             options,
             ids: sys::effective_ids(),
             umask: umask().unwrap_or(0o777),
+            unnamed: AtomicBool::new(true),
+            user_xattrs: AtomicBool::new(true),
+            has_openat2: AtomicBool::new(true),
+        })
+    }
+
+    /// A root of its own at a directory beneath this one, through no symbolic link.
+    pub(crate) fn below(&self, path: &[u8]) -> io::Result<Self> {
+        Ok(Self {
+            fd: self.open_dir(path)?,
+            path: self.path.join(std::ffi::OsStr::from_bytes(path)),
+            options: self.options.clone(),
+            ids: self.ids,
+            umask: self.umask,
             unnamed: AtomicBool::new(true),
             user_xattrs: AtomicBool::new(true),
             has_openat2: AtomicBool::new(true),
@@ -140,6 +155,11 @@ impl Dir {
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Was it removed since it was opened? (Creating in it then fails with `ENOENT`, or `EPERM` on ext4.)
+    pub(crate) fn is_removed(&self) -> bool {
+        sys::fstat(&self.fd).is_ok_and(|s| s.nlink == 0)
     }
 }
 

@@ -99,6 +99,36 @@ impl PosixTree {
             Err(e) => Err(fault(e, format_args!("open {}", root.display()))),
         }
     }
+
+    /// Opens the directory `below` (relative, empty = `root` itself) beneath `root`, through no
+    /// symbolic link; with `make`, it and its parents are made where missing.
+    ///
+    /// # Errors
+    /// As [`PosixTree::open`]; `NotFound` when it is missing, `Unacceptable` when a file or a link is
+    /// in the way or the path climbs.
+    pub fn open_below(root: &Path, below: &[u8], make: bool, options: Options) -> Result<Self> {
+        let whole = Self::open(root, options)?;
+        let below = below.strip_suffix(b"/").unwrap_or(below);
+        if below.is_empty() {
+            return Ok(whole);
+        }
+        let path =
+            connector::TreePath::new(below).map_err(|p| Error::new(ErrorKind::Unacceptable, p.reason()))?;
+        let dirs = dirs::Dirs::default();
+        if make {
+            dirs.make(&whole.root, path.as_bytes())?;
+        } else if dirs.find(&whole.root, path.as_bytes())?.is_none() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("{} has no directory {}", whole.describe(), path.display()),
+            ));
+        }
+        let inner = whole.root.below(path.as_bytes());
+        match inner {
+            Ok(root) => Ok(Self { root: Arc::new(root) }),
+            Err(e) => Err(fault(e, format_args!("open directory {}", path.display()))),
+        }
+    }
 }
 
 #[async_trait]

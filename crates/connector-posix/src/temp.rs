@@ -113,3 +113,33 @@ pub(crate) fn place(
     // Renaming one name of a file over another one of it does nothing; dropping `hidden` then removes it.
     move_into_place(dir, hidden.name.as_bytes(), name, overwrite)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+    use std::io::Write;
+
+    #[test]
+    fn with_and_without_nameless_files() {
+        for unnamed in [true, false] {
+            let at = tempfile::tempdir().unwrap();
+            let root = Root::open(at.path().to_owned(), Options::default()).unwrap();
+            root.unnamed.store(unnamed, Ordering::Relaxed);
+            let dir = crate::dirs::Dirs::default().make(&root, b"").unwrap();
+            let names = TempNames::new();
+            let put = |text: &[u8], overwrite| {
+                let mut temp = Temp::create(&root, &dir, &names, 0o644)?;
+                temp.file.write_all(text)?;
+                temp.publish(&names, b"f", overwrite).map(drop)
+            };
+            put(b"one", Overwrite::Never).unwrap();
+            assert_eq!(put(b"two", Overwrite::Never).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(std::fs::read(at.path().join("f")).unwrap(), b"one");
+            put(b"three", Overwrite::Always).unwrap();
+            assert_eq!(std::fs::read(at.path().join("f")).unwrap(), b"three");
+            drop(Temp::create(&root, &dir, &names, 0o644).unwrap());
+            assert_eq!(std::fs::read_dir(at.path()).unwrap().count(), 1);
+        }
+    }
+}

@@ -188,7 +188,7 @@ impl Walk {
         let path = match TreePath::new(path) {
             Ok(path) => path,
             Err(problem) => {
-                let what = format!("{}: {problem}", String::from_utf8_lossy(&self.key));
+                let what = format!("{}: {problem}", connector::display_bytes(&self.key));
                 page.push(Err(Error::new(ErrorKind::Unacceptable, what)));
                 return;
             }
@@ -272,7 +272,7 @@ impl Walk {
         match entered {
             Err(e) if is_gone(&e) => Ok(()),
             Err(e) if is_blocked(&e) => {
-                let what = format!("{} is no longer a directory", String::from_utf8_lossy(&self.key));
+                let what = format!("{} is no longer a directory", connector::display_bytes(&self.key));
                 Err(Error::new(ErrorKind::Changed, what))
             }
             Err(e) => Err(self.fault(e, "list")),

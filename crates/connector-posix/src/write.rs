@@ -78,7 +78,7 @@ fn create(pen: &Pen<'_>, path: &TreePath, mode: impl Fn(&Dir) -> u32) -> Result<
         match Temp::create(pen.root, &dir, pen.names, mode(&dir)) {
             Ok(temp) => return Ok((dir, temp)),
             // The directory was removed behind our back.
-            Err(e) if is_gone(&e) && !retried => {
+            Err(_) if !retried && dir.is_removed() => {
                 pen.dirs.forget(at);
                 retried = true;
             }
