@@ -1,0 +1,297 @@
+//! POSIX metadata in user metadata, in the spellings that are about.
+//!
+//! Written is one dialect, read are all. When an object carries several, each field is taken from the
+//! first of these that has it: native (`file-*`, as Amazon's file services write), `afm-*` (CPFS),
+//! `alihbr-sync-mtime` (CPFS for Lingjun), then the plain `mtime`, `mode`, `uid`, `gid`, `atime` of rclone
+//! and the COS and S3 FUSE clients. All are written under `x-amz-meta-`, which the S3 interfaces of
+//! COS, OSS and OBS store under their own prefix; read is any of the four prefixes.
+//!
+//! Header values must be ASCII and header names lose their case, so paths are percent-encoded, the names
+//! of extended attributes are hexadecimal and their values base64. User metadata may hold 2 KiB in all:
+//! attributes that don't fit are left out and counted in [`UserMetadata::dropped_xattrs`].
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use connector::{Meta, Stamp, TreePath, Xattr};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::civil;
+use crate::escape::{ascii, from_ascii, from_hex, push_hex};
+
+mod number;
+
+use number::{float_seconds, guess_unit, mode_digits, seconds_ns};
+
+/// Names and values of user metadata together may not be longer than this.
+const LIMIT: usize = 2048;
+const PREFIXES: [&str; 4] = ["x-amz-meta-", "x-cos-meta-", "x-oss-meta-", "x-obs-meta-"];
+const OUR_PREFIX: usize = "x-amz-meta-".len();
+
+const FILE_TYPE: u32 = 0o170_000;
+const REGULAR: u32 = 0o100_000;
+const DIRECTORY: u32 = 0o040_000;
+const SYMLINK: u32 = 0o120_000;
+
+/// How metadata is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MetadataDialect {
+    /// `file-mtime: <ns>ns`, `file-atime`, `file-permissions` (octal `st_mode`), `file-owner`, `file-group`,
+    /// and ours for what these lack: `wharf-hardlink`, `wharf-x-<hex>`.
+    #[default]
+    Native,
+    /// `mtime: <seconds>.<ns>`, `mode` (octal `st_mode`), `uid`, `gid`, `atime`. No xattrs, no hard links.
+    Rclone,
+    /// `alihbr-sync-mtime` alone, in ns (the product's own unit for times elsewhere; read is any unit).
+    AlibabaLingjun,
+    /// `afm-mtime: <seconds>.<ns>`, `afm-mode` (octal), `afm-uid`, `afm-gid`. The product documents the
+    /// prefix and which attributes travel, not their names; read are these.
+    AlibabaGp,
+    /// As the COS FUSE client: `mtime: <seconds>.<ns>`, `mode` (decimal `st_mode`), `uid`, `gid`.
+    TencentCfs,
+}
+
+/// What an object is, for the type bits of its mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ObjectKind {
+    File,
+    Dir,
+}
+
+/// User metadata ready to be sent.
+#[derive(Debug, Clone, Default)]
+pub struct UserMetadata {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    used: usize,
+    /// Extended attributes that did not fit into 2 KiB or that the dialect can't hold.
+    pub dropped_xattrs: u32,
+}
+
+macro_rules! names {
+    ($($name:ident = $text:literal;)*) => { $(const $name: HeaderName = HeaderName::from_static($text);)* };
+}
+
+names! {
+    STAMP = "x-amz-meta-wharf";
+    HARD_LINK = "x-amz-meta-wharf-hardlink";
+    FILE_MTIME = "x-amz-meta-file-mtime";
+    FILE_ATIME = "x-amz-meta-file-atime";
+    FILE_MODE = "x-amz-meta-file-permissions";
+    FILE_OWNER = "x-amz-meta-file-owner";
+    FILE_GROUP = "x-amz-meta-file-group";
+    MTIME = "x-amz-meta-mtime";
+    ATIME = "x-amz-meta-atime";
+    MODE = "x-amz-meta-mode";
+    UID = "x-amz-meta-uid";
+    GID = "x-amz-meta-gid";
+    LINGJUN_MTIME = "x-amz-meta-alihbr-sync-mtime";
+    AFM_MTIME = "x-amz-meta-afm-mtime";
+    AFM_MODE = "x-amz-meta-afm-mode";
+    AFM_UID = "x-amz-meta-afm-uid";
+    AFM_GID = "x-amz-meta-afm-gid";
+}
+
+const XATTR: &str = "wharf-x-";
+
+impl UserMetadata {
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
+    fn push(&mut self, name: HeaderName, value: String) -> bool {
+        let cost = name.as_str().len() - OUR_PREFIX + value.len();
+        let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) else { return false };
+        if self.used + cost > LIMIT {
+            return false;
+        }
+        self.used += cost;
+        self.headers.push((name, value));
+        true
+    }
+
+    fn number(&mut self, name: HeaderName, value: Option<u32>) {
+        if let Some(v) = value {
+            self.push(name, v.to_string());
+        }
+    }
+
+    fn xattrs(&mut self, xattrs: &[Xattr]) {
+        for x in xattrs {
+            let mut name = String::from("x-amz-meta-wharf-x-");
+            push_hex(&mut name, &x.name);
+            let pushed = HeaderName::try_from(name).is_ok_and(|n| self.push(n, STANDARD.encode(&x.value)));
+            self.dropped_xattrs += u32::from(!pushed);
+        }
+    }
+}
+
+impl MetadataDialect {
+    /// Spells `meta` and our stamp. The stamp comes first, so it always fits.
+    pub(crate) fn write(self, meta: &Meta, kind: ObjectKind, stamp: Option<&Stamp>) -> UserMetadata {
+        let mut out = UserMetadata::default();
+        if let Some(s) = stamp {
+            let text = format!("{};{};{}", ascii(s.run.as_bytes()), s.size, ascii(s.version.as_bytes()));
+            out.push(STAMP, text);
+        }
+        let mode = st_mode(meta, kind);
+        match self {
+            Self::Native => native(&mut out, meta, mode),
+            Self::Rclone => {
+                plain(&mut out, meta, mode.map(|m| format!("{m:o}")));
+                if let Some(ns) = meta.atime_ns {
+                    out.push(ATIME, float_seconds(ns));
+                }
+            }
+            Self::TencentCfs => plain(&mut out, meta, mode.map(|m| m.to_string())),
+            Self::AlibabaLingjun => {
+                if let Some(ns) = meta.mtime_ns {
+                    out.push(LINGJUN_MTIME, ns.to_string());
+                }
+            }
+            Self::AlibabaGp => {
+                if let Some(ns) = meta.mtime_ns {
+                    out.push(AFM_MTIME, float_seconds(ns));
+                }
+                if let Some(m) = mode {
+                    out.push(AFM_MODE, format!("{m:o}"));
+                }
+                out.number(AFM_UID, meta.uid);
+                out.number(AFM_GID, meta.gid);
+            }
+        }
+        if self != Self::Native {
+            out.dropped_xattrs += u32::try_from(meta.xattrs.len()).unwrap_or(u32::MAX);
+        }
+        out
+    }
+}
+
+fn st_mode(meta: &Meta, kind: ObjectKind) -> Option<u32> {
+    if meta.symlink.is_some() {
+        return Some(SYMLINK | meta.mode.unwrap_or(0o777) & 0o7777);
+    }
+    let kind = if kind == ObjectKind::Dir { DIRECTORY } else { REGULAR };
+    meta.mode.map(|m| kind | m & 0o7777)
+}
+
+fn native(out: &mut UserMetadata, meta: &Meta, mode: Option<u32>) {
+    if let Some(m) = mode {
+        out.push(FILE_MODE, format!("{m:07o}"));
+    }
+    if let Some(ns) = meta.mtime_ns {
+        out.push(FILE_MTIME, format!("{ns}ns"));
+    }
+    if let Some(ns) = meta.atime_ns {
+        out.push(FILE_ATIME, format!("{ns}ns"));
+    }
+    out.number(FILE_OWNER, meta.uid);
+    out.number(FILE_GROUP, meta.gid);
+    if let Some(first) = &meta.hard_link {
+        out.push(HARD_LINK, ascii(first.as_bytes()));
+    }
+    out.xattrs(&meta.xattrs);
+}
+
+fn plain(out: &mut UserMetadata, meta: &Meta, mode: Option<String>) {
+    if let Some(ns) = meta.mtime_ns {
+        out.push(MTIME, float_seconds(ns));
+    }
+    if let Some(m) = mode {
+        out.push(MODE, m);
+    }
+    out.number(UID, meta.uid);
+    out.number(GID, meta.gid);
+}
+
+/// The part of a header's name after a vendor's prefix for user metadata.
+fn user_name(name: &HeaderName) -> Option<&str> {
+    let n = name.as_str();
+    PREFIXES.iter().find_map(|p| n.strip_prefix(p))
+}
+
+/// One field with the rank of the dialect it came from.
+struct Ranked<T>(Option<(u8, T)>);
+
+impl<T> Ranked<T> {
+    fn offer(&mut self, rank: u8, value: Option<T>) {
+        if let Some(v) = value
+            && self.0.as_ref().is_none_or(|(r, _)| rank < *r)
+        {
+            self.0 = Some((rank, v));
+        }
+    }
+
+    fn get(self) -> Option<T> {
+        self.0.map(|(_, v)| v)
+    }
+}
+
+/// Reads POSIX metadata from an answer's headers, whatever dialect they are in. What can't be read is
+/// as if it weren't there. A symbolic link is told by its mode: `symlink` is then `Some` and empty, since
+/// the target is the object's body.
+#[must_use]
+pub fn read_metadata(headers: &HeaderMap) -> Meta {
+    let mut meta = Meta::default();
+    let (mut mtime, mut atime, mut mode) = (Ranked(None), Ranked(None), Ranked(None));
+    let (mut uid, mut gid) = (Ranked(None), Ranked(None));
+    for (name, value) in headers {
+        let Some(name) = user_name(name) else { continue };
+        let Ok(text) = value.to_str().map(str::trim) else { continue };
+        match name {
+            "file-mtime" => mtime.offer(0, nanos(text)),
+            "afm-mtime" => mtime.offer(1, seconds_ns(text)),
+            "alihbr-sync-mtime" => mtime.offer(2, guess_unit(text)),
+            "mtime" => mtime.offer(3, seconds_ns(text).or_else(|| civil::parse_iso(text))),
+            "file-atime" => atime.offer(0, nanos(text)),
+            "atime" => atime.offer(3, seconds_ns(text).or_else(|| civil::parse_iso(text))),
+            "file-permissions" => mode.offer(0, u32::from_str_radix(text, 8).ok()),
+            "afm-mode" => mode.offer(1, u32::from_str_radix(text, 8).ok()),
+            "mode" => mode.offer(3, mode_digits(text)),
+            "file-owner" => uid.offer(0, text.parse().ok()),
+            "afm-uid" => uid.offer(1, text.parse().ok()),
+            "uid" => uid.offer(3, text.parse().ok()),
+            "file-group" => gid.offer(0, text.parse().ok()),
+            "afm-gid" => gid.offer(1, text.parse().ok()),
+            "gid" => gid.offer(3, text.parse().ok()),
+            "wharf-hardlink" => meta.hard_link = TreePath::new(&from_ascii(text)).ok(),
+            _ => {
+                if let Some(x) = name.strip_prefix(XATTR).and_then(|hex| read_xattr(hex, text)) {
+                    meta.xattrs.push(x);
+                }
+            }
+        }
+    }
+    meta.xattrs.sort_by(|a, b| a.name.cmp(&b.name));
+    meta.mtime_ns = mtime.get();
+    meta.atime_ns = atime.get();
+    (meta.uid, meta.gid) = (uid.get(), gid.get());
+    if let Some(m) = mode.get() {
+        meta.mode = Some(m & 0o7777);
+        meta.symlink = (m & FILE_TYPE == SYMLINK).then(Box::default);
+    }
+    meta
+}
+
+fn nanos(text: &str) -> Option<i64> {
+    match text.strip_suffix("ns") {
+        Some(n) => n.parse().ok(),
+        None => guess_unit(text),
+    }
+}
+
+fn read_xattr(hex: &str, value: &str) -> Option<Xattr> {
+    let name = from_hex(hex).filter(|n| !n.is_empty() && !n.contains(&0))?;
+    Some(Xattr { name: name.into(), value: STANDARD.decode(value).ok()?.into() })
+}
+
+/// Reads our stamp.
+pub(crate) fn read_stamp(headers: &HeaderMap) -> Option<Stamp> {
+    let named = |(n, _): &(&HeaderName, &HeaderValue)| user_name(n) == Some("wharf");
+    let text = headers.iter().find(named)?.1.to_str().ok()?;
+    let mut parts = text.trim().splitn(3, ';');
+    let (run, size, version) = (parts.next()?, parts.next()?, parts.next()?);
+    let plain = |t| String::from_utf8(from_ascii(t)).ok();
+    Some(Stamp { run: plain(run)?.into(), size: size.parse().ok()?, version: plain(version)?.into() })
+}
+
+#[cfg(test)]
+mod tests;
