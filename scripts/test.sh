@@ -68,9 +68,10 @@ check clippy cargo clippy --workspace --all-targets --locked -- -D warnings
 check tidy cargo xtask tidy
 check licenses cargo xtask licenses
 stage cargo-test cargo test --workspace --locked --no-fail-fast -- --show-output; count_cargo $?
-if stage build cargo build --workspace --bins --locked; then
+if stage build cargo build --workspace --bins --examples --locked; then
   if [ -x "$python" ]; then
     WHARF_BIN=${WHARF_BIN:-$target/debug/wharf} FAULT_PROXY_BIN=${FAULT_PROXY_BIN:-$target/debug/fault-proxy} \
+      EMBEDDED_S3_BIN=${EMBEDDED_S3_BIN:-$target/debug/examples/serve} \
       stage pytest "$python" -m pytest tests -p no:cacheprovider -q -rs --timeout=600 --durations=10 ${PYTEST_ARGS:-}; count_pytest $?
   else
     printf 'pytest     FAILED: no %s; run scripts/setup.sh test\n' "$python"

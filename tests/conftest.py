@@ -7,14 +7,58 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import peers  # noqa: E402
+from harness import faults, peers, server  # noqa: E402
 
 
-def _start(start, *arguments):
+def _start(start, *arguments, **options):
+    """A peer that can't be had skips the test, and says why."""
     try:
-        return start(*arguments)
+        return start(*arguments, **options)
     except peers.Missing as e:
         pytest.skip(str(e))
+
+
+@pytest.fixture(scope="session")
+def weed():
+    """A real SeaweedFS: `.url`, `.access_key`, `.secret_key`, `.client()` (boto3)."""
+    running = _start(peers.Weed)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A private PostgreSQL: `.database(name)` makes a database and returns its URL."""
+    running = _start(peers.Postgres)
+    yield running
+    running.stop()
+
+
+_bucket_count = 0
+
+
+@pytest.fixture
+def bucket(weed):
+    """A new bucket on SeaweedFS: its name."""
+    global _bucket_count
+    _bucket_count += 1
+    name = f"test-{_bucket_count:04d}"
+    weed.client().create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def fault_proxy():
+    """`fault_proxy(upstream)` puts a proxy that does harm on command in front of a server."""
+    started = []
+
+    def start(upstream, mode="http"):
+        started.append(_start(faults.FaultProxy, upstream, mode))
+        return started[-1]
+
+    yield start
+    for proxy in started:
+        proxy.stop()
 
 
 @pytest.fixture
@@ -27,5 +71,31 @@ def embedded_s3():
         return started[-1]
 
     yield start
-    for server in started:
-        server.stop()
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture
+def wharf(tmp_path):
+    """A factory of servers: `wharf(filesystems=[…], object_stores=[…])`; see `harness.server.Wharf`."""
+    started = []
+
+    def start(name="wharf", **parts):
+        started.append(_start(server.Wharf, tmp_path / name, **parts))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop(10)
+
+
+@pytest.fixture
+def cfs_client():
+    """`cfs_client(wharf)`: Tencent's own SDK client, pointed at a server."""
+    return lambda running, **options: running.cfs(**options)
+
+
+@pytest.fixture
+def nas_client():
+    """`nas_client(wharf)`: Alibaba's own SDK client, pointed at a server."""
+    return lambda running, **options: running.nas(**options)

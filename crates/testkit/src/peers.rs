@@ -22,17 +22,18 @@ struct Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
-            end_group(pid);
+            signal(-pid, libc::SIGKILL);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-#[allow(unsafe_code, reason = "std can't signal a process group; kill(2) takes two numbers")]
-fn end_group(pid: i32) {
+/// Signals a process, or the group of one when the number is negative.
+#[allow(unsafe_code, reason = "std can't do it; kill(2) takes two numbers")]
+fn signal(pid: i32, number: i32) {
     unsafe {
-        libc::kill(-pid, libc::SIGKILL);
+        libc::kill(pid, number);
     }
 }
 
@@ -133,7 +134,21 @@ pub struct Postgres {
     pub url: String,
     port: u16,
     bin: PathBuf,
-    _server: Server,
+    server: Server,
+}
+
+impl Drop for Postgres {
+    /// Asks the postmaster to stop at once: killed by force it leaves shared memory behind.
+    fn drop(&mut self) {
+        let file =
+            std::fs::read_to_string(self.server.dir.path().join("data/postmaster.pid")).unwrap_or_default();
+        let Some(pid) = file.lines().next().and_then(|l| l.parse().ok()).filter(|p| *p > 1) else { return };
+        signal(pid, libc::SIGINT);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(5) && matches!(self.server.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 impl Postgres {
@@ -190,10 +205,10 @@ pub fn postgres() -> Result<Postgres, String> {
     let mut server = Server::start(command, dir)?;
     server.wait("PostgreSQL", Duration::from_secs(60), || {
         let mut ready = Command::new(bin.join("pg_isready"));
-        ready.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
+        ready.args(["-q", "-U", "postgres", "-h", "127.0.0.1", "-p", &port.to_string()]);
         ready.status().is_ok_and(|s| s.success())
     })?;
-    Ok(Postgres { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), port, bin, _server: server })
+    Ok(Postgres { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), port, bin, server })
 }
 
 fn run(mut command: Command) -> Result<(), String> {
