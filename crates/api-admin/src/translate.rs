@@ -2,13 +2,13 @@
 
 use control::{Control, Plan, Verification};
 use model::{
-    Account, ConflictPolicy, Dialect, Direction, FileSystem, Flow, Ledger, ObjectEnd, ObjectStore, Origin,
-    Product, Receipt, Tally, Task, TaskKind,
+    Account, ConflictPolicy, Dialect, Direction, FileSystem, Flow, ObjectEnd, ObjectStore, Origin,
+    Product, Receipt, Task, TaskKind,
 };
 
 use crate::wire::{
-    AccountView, FileSystemView, FlowView, LedgerView, ObjectStoreView, PlanView, ReceiptView, ReportView,
-    TallyView, TaskView, VerificationView,
+    AccountView, FileSystemView, FlowView, ObjectStoreView, PlanView, ReceiptView, ReportView,
+    TaskView, VerificationView,
 };
 
 /// `s3://bucket/prefix/`
@@ -31,24 +31,6 @@ pub fn flow(f: &Flow) -> FlowView {
         name: f.name.clone(),
         created: f.created.0,
     }
-}
-
-fn tally(t: &Tally) -> TallyView {
-    TallyView {
-        read: t.read,
-        written: t.written,
-        unchanged: t.unchanged,
-        skipped: t.skipped,
-        filtered: t.filtered,
-        dead_lettered: t.dead_lettered,
-        failed: t.failed,
-        expanded: t.expanded,
-    }
-}
-
-/// A ledger.
-pub fn ledger(l: &Ledger) -> LedgerView {
-    LedgerView { items: tally(&l.items), bytes: tally(&l.bytes), balanced: l.balance().is_ok() }
 }
 
 /// A task.
@@ -75,7 +57,7 @@ pub fn task(control: &Control, t: &Task) -> TaskView {
         destination,
         status: t.status.name().to_owned(),
         error: t.error.clone(),
-        ledger: ledger(&t.ledger),
+        ledger: (&t.ledger).into(),
         items_found: t.progress.items_found,
         bytes_found: t.progress.bytes_found,
         scan_done: t.progress.scan_done,
@@ -108,7 +90,7 @@ fn report_path(control: &Control, t: &Task, file: &str) -> String {
 pub fn receipt(control: &Control, r: &Receipt) -> ReceiptView {
     ReceiptView {
         task: r.task.to_string(),
-        ledger: ledger(&r.ledger),
+        ledger: (&r.ledger).into(),
         manifest_sha256: r.manifest_sha256.clone(),
         manifest_path: format!(
             "/reports/{}/{}?token={}",

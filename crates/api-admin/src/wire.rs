@@ -1,5 +1,6 @@
 //! The JSON of the operator's door. The command line reads the same types.
 
+use model::{Ledger, Tally};
 use serde::{Deserialize, Serialize};
 
 /// A flow.
@@ -59,6 +60,27 @@ pub struct LedgerView {
     pub bytes: TallyView,
     /// `read + expanded` equals the sum of the rest, in both columns.
     pub balanced: bool,
+}
+
+impl From<&Tally> for TallyView {
+    fn from(t: &Tally) -> Self {
+        Self {
+            read: t.read,
+            written: t.written,
+            unchanged: t.unchanged,
+            skipped: t.skipped,
+            filtered: t.filtered,
+            dead_lettered: t.dead_lettered,
+            failed: t.failed,
+            expanded: t.expanded,
+        }
+    }
+}
+
+impl From<&Ledger> for LedgerView {
+    fn from(l: &Ledger) -> Self {
+        Self { items: (&l.items).into(), bytes: (&l.bytes).into(), balanced: l.balance().is_ok() }
+    }
 }
 
 /// A task.

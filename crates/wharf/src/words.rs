@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use api_admin::wire::{LedgerView, TallyView};
+
 /// Prints a line to standard output; a closed pipe is no error.
 macro_rules! say {
     ($($arg:tt)*) => { $crate::words::out(format_args!($($arg)*)) };
@@ -51,12 +53,26 @@ pub fn count(n: u64) -> String {
 /// A table without box drawing, as `ps` has it.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut t = comfy_table::Table::new();
-    t.load_preset(comfy_table::presets::NOTHING);
+    t.load_style(comfy_table::presets::NOTHING);
     t.set_header(header.iter().copied());
     for row in rows {
         t.add_row(row);
     }
     t.to_string().lines().map(|l| l.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// A ledger as a small table.
+pub fn ledger(l: &LedgerView) -> String {
+    let row = |name: &str, t: &TallyView, show: fn(u64) -> String| {
+        let mut cells = vec![name.to_owned()];
+        cells.extend([t.read, t.written, t.unchanged, t.skipped + t.filtered, t.failed + t.dead_lettered].map(show));
+        cells
+    };
+    let table = table(
+        &["", "read", "= written", "+ unchanged", "+ skipped", "+ failed"],
+        vec![row("items", &l.items, count), row("bytes", &l.bytes, count)],
+    );
+    format!("{table}\n{}", if l.balanced { "balanced" } else { "NOT BALANCED" })
 }
 
 #[cfg(test)]

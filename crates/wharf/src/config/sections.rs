@@ -72,7 +72,7 @@ pub struct Transfer {
     /// OS threads that move data; 0 = two for each core, at most 8.
     pub lanes: usize,
     /// `none`, `batch` or `each`.
-    pub fsync: connector_posix::FsyncPolicy,
+    pub fsync: connector_posix::Durability,
 }
 
 /// How the log is written.
@@ -190,7 +190,7 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
             running_tasks: 4,
             flows_per_file_system: 10,
         },
-        transfer: Transfer { lanes: 0, fsync: connector_posix::FsyncPolicy::Batch },
+        transfer: Transfer { lanes: 0, fsync: connector_posix::Durability::Batch },
         log_format: LogFormat::Text,
         log_level: "info".to_owned(),
         accounts: Vec::new(),
@@ -295,8 +295,8 @@ fn transfer(s: &mut Section<'_, '_, '_>, out: &mut Transfer) {
     }
     match s.text("fsync").as_deref() {
         None | Some("batch") => {}
-        Some("none") => out.fsync = connector_posix::FsyncPolicy::None,
-        Some("each") => out.fsync = connector_posix::FsyncPolicy::Each,
+        Some("none") => out.fsync = connector_posix::Durability::None,
+        Some("each") => out.fsync = connector_posix::Durability::Each,
         Some(_) => s.problem("fsync", "must be \"none\", \"batch\" or \"each\""),
     }
 }

@@ -1,0 +1,111 @@
+//! `wharf task`
+
+use api_admin::wire::{PlanView, TaskView, Tasks};
+use serde_json::json;
+
+use super::{Answer, call};
+use crate::cli::{Conflict, TaskCommand, Way};
+use crate::client::Client;
+use crate::progress::Bar;
+use crate::words;
+
+pub async fn run(client: &Client, command: TaskCommand, quiet: bool) -> Result<Answer, String> {
+    match command {
+        TaskCommand::List { flow, limit, .. } => {
+            let tasks: Tasks = call(client, "ListTasks", json!({ "flow": flow, "limit": limit })).await?;
+            Ok(Answer::new(table(&tasks.tasks), &tasks))
+        }
+        TaskCommand::Show { id, .. } => Ok(shown(&call(client, "GetTask", json!({ "id": id })).await?)),
+        TaskCommand::Create { flow, way, path, conflict, dry_run, detach, .. } => {
+            let way = if way == Way::Import { "import" } else { "export" };
+            let params = json!({ "flow": flow, "way": way, "path": path, "conflict": rule(conflict) });
+            if dry_run {
+                let plan: PlanView = call(client, "PlanTask", params).await?;
+                return Ok(Answer::new(plan_text(&plan), &plan));
+            }
+            let task: TaskView = call(client, "CreateTask", params).await?;
+            if detach {
+                return Ok(Answer::new(task.id.clone(), &task));
+            }
+            Ok(shown(&watch_to_end(client, &task.id, quiet).await?))
+        }
+        TaskCommand::Watch { id, .. } => Ok(shown(&watch_to_end(client, &id, quiet).await?)),
+        TaskCommand::Pause { id, .. } => Ok(shown(&call(client, "PauseTask", json!({ "id": id })).await?)),
+        TaskCommand::Resume { id, .. } => Ok(shown(&call(client, "ResumeTask", json!({ "id": id })).await?)),
+        TaskCommand::Cancel { id, .. } => Ok(shown(&call(client, "CancelTask", json!({ "id": id })).await?)),
+    }
+}
+
+/// Watches a task until it can't change by itself any more, with a bar.
+pub async fn watch_to_end(client: &Client, id: &str, quiet: bool) -> Result<TaskView, String> {
+    let bar = Bar::new(quiet);
+    bar.name(id);
+    loop {
+        let task: TaskView = call(client, "GetTask", json!({ "id": id })).await?;
+        let (items, bytes) = (&task.ledger.items, &task.ledger.bytes);
+        let settled = |t: &api_admin::wire::TallyView| {
+            t.written + t.unchanged + t.skipped + t.filtered + t.failed + t.dead_lettered
+        };
+        let found = (task.items_found.max(items.read), task.bytes_found.max(bytes.read));
+        bar.position(settled(items), found.0, settled(bytes), found.1, task.scan_done);
+        if matches!(task.status.as_str(), "completed" | "failed" | "canceled" | "paused") || task.kind == "stream" {
+            bar.leave();
+            return Ok(task);
+        }
+        tokio::time::sleep(Bar::EVERY).await;
+    }
+}
+
+fn rule(c: Conflict) -> &'static str {
+    match c {
+        Conflict::IfChanged => "if-changed",
+        Conflict::Skip => "skip",
+        Conflict::Latest => "latest",
+        Conflict::Overwrite => "overwrite",
+    }
+}
+
+fn shown(t: &TaskView) -> Answer {
+    let mut text = format!("{} {} {} → {}\n{}", t.id, t.status, t.source, t.destination, words::ledger(&t.ledger));
+    if let Some(e) = &t.error {
+        text.push_str(&format!("\nerror: {e}"));
+    }
+    for r in &t.reports {
+        text.push_str(&format!("\nreport {}: {}", r.name, r.path));
+    }
+    let ok = t.status != "failed";
+    Answer { ok, ..Answer::new(text, t) }
+}
+
+fn table(tasks: &[TaskView]) -> String {
+    let rows = tasks.iter().map(|t| {
+        let done = t.ledger.items.read - t.ledger.items.failed;
+        vec![
+            t.id.clone(),
+            t.door.clone(),
+            t.status.clone(),
+            t.source.clone(),
+            t.destination.clone(),
+            format!("{}/{}", words::count(done), words::count(t.items_found.max(t.ledger.items.read))),
+            words::size(t.ledger.bytes.written),
+            words::count(t.ledger.items.failed),
+        ]
+    });
+    words::table(&["TASK", "DOOR", "STATUS", "FROM", "TO", "ITEMS", "WRITTEN", "FAILED"], rows.collect())
+}
+
+fn plan_text(p: &PlanView) -> String {
+    let at_least = if p.complete { "" } else { "at least " };
+    format!(
+        "{at_least}{} items at the source\nwould write {} files, {}; {} unchanged\n{} conflicts, {} skipped, {} can't be moved\nabout {} requests, {} s",
+        words::count(p.items),
+        words::count(p.files_to_write),
+        words::size(p.bytes_to_write),
+        words::count(p.unchanged),
+        words::count(p.conflicts),
+        words::count(p.skipped),
+        words::count(p.refused),
+        words::count(p.requests),
+        p.estimated_s
+    )
+}

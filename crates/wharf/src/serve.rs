@@ -1,0 +1,258 @@
+//! `wharf serve`: a checked configuration becomes a running server.
+//!
+//! Order matters: state first (it may be locked or of a newer version), then the catalogue, then the
+//! engine (which takes up what a crash interrupted), and the listener last, so that nobody is answered
+//! by a server that can't act. Stopping goes the other way round.
+
+mod accounts;
+mod catalogue;
+mod pages;
+mod trees;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::{Control, Dispatch as _, Parts};
+use runtime::{Bandwidth, ByteBudget, Clock, Random, Shutdown, TaskKind};
+use store::{SealKey, Store};
+
+use crate::config::{self, Config, LogFormat, SecretSource};
+
+/// Upkeep runs this often.
+const HOUSEKEEPING: Duration = Duration::from_secs(300);
+
+/// A running server.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: Shutdown,
+    ended: tokio::task::JoinHandle<std::io::Result<()>>,
+    engine: engine::dispatch::Local,
+    store: Store,
+}
+
+impl Running {
+    /// Stops taking requests, lets running ones and the tasks come to rest, and closes the state.
+    pub async fn stop(self) -> Result<(), String> {
+        self.stop.stop();
+        let listener = self.ended.await;
+        self.engine.stop().await;
+        self.store.close().await;
+        match listener {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(format!("the listener failed: {e}")),
+            Err(e) => Err(format!("the listener failed: {e}")),
+        }
+    }
+
+    /// Resolves when the listener has ended by itself (which it should not).
+    pub async fn failed(&mut self) -> String {
+        match (&mut self.ended).await {
+            Ok(Ok(())) => "the listener ended".to_owned(),
+            Ok(Err(e)) => e.to_string(),
+            Err(e) => e.to_string(),
+        }
+    }
+}
+
+/// The command: runs until SIGINT or SIGTERM.
+pub fn run(file: &std::path::Path) -> ExitCode {
+    let config = match config::load(file) {
+        Ok(c) => c,
+        Err(problems) => {
+            for p in problems {
+                complain!("{}: {p}", file.display());
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    log_to_stderr(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(16)
+        .thread_keep_alive(Duration::from_secs(5))
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(r) => r,
+        Err(e) => {
+            complain!("can't start: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        match until_signal(&config).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                tracing::error!("{message}");
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+async fn until_signal(config: &Config) -> Result<(), String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let mut running = start(config).await?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        why = running.failed() => return Err(why),
+    }
+    tracing::info!("stopping");
+    running.stop().await
+}
+
+/// Builds and starts everything.
+///
+/// # Errors
+/// What could not be opened, in words.
+pub async fn start(config: &Config) -> Result<Running, String> {
+    std::fs::create_dir_all(&config.data_dir).map_err(|e| format!("{}: {e}", config.data_dir.display()))?;
+    let key = master_key(config)?;
+    let store = open_store(config, &key).await?;
+    let trees = Arc::new(trees::Connectors::new(store.clone(), key.clone(), config.transfer.fsync));
+    let lanes = if config.transfer.lanes == 0 {
+        engine::Lanes::for_this_machine()
+    } else {
+        engine::Lanes::new(config.transfer.lanes)
+    }
+    .map_err(|e| format!("can't start lanes: {e}"))?;
+    let shared = engine::transfer::Shared {
+        lanes,
+        budget: ByteBudget::new(config.limits.memory),
+        bandwidth: Bandwidth::limited(config.limits.bandwidth),
+        clock: Clock::system(),
+    };
+    let engine = engine::dispatch::Local::start(engine::dispatch::Settings {
+        store: store.clone(),
+        trees: trees.clone(),
+        shared,
+        reports: config.data_dir.join("reports"),
+        concurrent: config.limits.running_tasks,
+    })
+    .await
+    .map_err(|e| format!("can't start the engine: {e}"))?;
+    let control = Control::open(Parts {
+        store: store.clone(),
+        clock: Clock::system(),
+        random: Random::system(),
+        trees: trees.clone(),
+        dispatch: Arc::new(Door(engine.clone())),
+        limits: control::Limits {
+            flows_per_file_system: u32::try_from(config.limits.flows_per_file_system).unwrap_or(u32::MAX),
+            ..control::Limits::default()
+        },
+        data_dir: config.data_dir.clone(),
+        seal: key,
+    });
+    catalogue::declare(config, &control).await?;
+    engine.wake();
+    listen(config, control, engine, store).await
+}
+
+async fn listen(
+    config: &Config,
+    control: Control,
+    engine: engine::dispatch::Local,
+    store: Store,
+) -> Result<Running, String> {
+    let mut settings = api::ServerConfig { max_connections: config.listen.max_connections, ..api::ServerConfig::default() };
+    #[allow(clippy::cast_precision_loss, reason = "bounded by the configuration")]
+    {
+        settings.gate.rate_per_s = config.limits.requests_per_second as f64;
+    }
+    let accounts = Arc::new(accounts::Keys(control.clone()));
+    let public_url = config.listen.public_url.clone();
+    let tls = config.listen.tls.is_some();
+    let mut server = api::Server::new(settings, accounts)
+        .door(Arc::new(api_cfs::CfsDoor::new(
+            control.clone(),
+            api_cfs::Settings { public_url: public_url.clone(), tls, utc_offset_s: 0 },
+        )))
+        .door(Arc::new(api_nas::NasDoor::new(control.clone(), api_nas::Links { public_url, tls })))
+        .door(Arc::new(api_admin::AdminDoor::new(control.clone())))
+        .pages(Arc::new(pages::Files(control.clone())));
+    if let Some((certificate, key)) = &config.listen.tls {
+        let read = |p: &std::path::Path| std::fs::read(p).map_err(|e| format!("{}: {e}", p.display()));
+        server = server.tls(api::server::tls_from_pem(&read(certificate)?, &read(key)?)?);
+    }
+    let listener = tokio::net::TcpListener::bind(config.listen.address)
+        .await
+        .map_err(|e| format!("can't listen on {}: {e}", config.listen.address))?;
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    std::fs::write(config.data_dir.join("port"), format!("{}\n", address.port()))
+        .map_err(|e| format!("can't write the port file: {e}"))?;
+    let stop = Shutdown::new();
+    let ended = runtime::spawn(TaskKind::Accept, server.serve(listener, stop.clone()));
+    runtime::spawn(TaskKind::Housekeeping, upkeep(control, stop.clone()));
+    let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
+    Ok(Running { address, stop, ended, engine, store })
+}
+
+async fn upkeep(control: Control, stop: Shutdown) {
+    loop {
+        tokio::select! {
+            () = stop.stopped() => return,
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+        }
+        if let Err(e) = control.housekeeping().await {
+            tracing::warn!("upkeep: {e}");
+        }
+    }
+}
+
+/// The engine as control sees it.
+struct Door(engine::dispatch::Local);
+
+impl control::Dispatch for Door {
+    fn wake(&self) {
+        self.0.wake();
+    }
+
+    fn signal(&self, task: &model::TaskId) {
+        self.0.signal(task);
+    }
+}
+
+/// The master key: from the environment, else from its file, which is made at the first start.
+fn master_key(config: &Config) -> Result<SealKey, String> {
+    if let Ok(hex) = std::env::var("WHARF_MASTER_KEY") {
+        return SealKey::from_hex(hex.trim()).map_err(|e| format!("WHARF_MASTER_KEY: {e}"));
+    }
+    SealKey::load_or_create(&config.state.master_key_file).map_err(|e| e.to_string())
+}
+
+async fn open_store(config: &Config, key: &SealKey) -> Result<Store, String> {
+    let url = match &config.state.url {
+        Some(source) => reveal(source)?,
+        None => config.data_dir.join("wharf.db").display().to_string(),
+    };
+    // A database address can hold a password: it is not repeated here.
+    Store::open(&url, key, store::Options::default()).await.map_err(|e| format!("can't open the state: {e}"))
+}
+
+/// The secret itself.
+pub fn reveal(source: &SecretSource) -> Result<String, String> {
+    match source {
+        SecretSource::Literal(s) => Ok(s.clone()),
+        SecretSource::File(p) => std::fs::read_to_string(p)
+            .map(|t| t.lines().next().unwrap_or_default().trim().to_owned())
+            .map_err(|e| format!("{}: {e}", p.display())),
+        SecretSource::Environment(v) => std::env::var(v).map_err(|_| format!("the environment variable {v} is not set")),
+    }
+}
+
+fn log_to_stderr(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::new(&config.log_level);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.with_ansi(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,0 +1,76 @@
+//! What `wharf.toml` declares goes into the catalogue at every start. Declared things can only be
+//! changed there; what was declared before and is gone from the file stays until it is removed.
+
+use control::{Control, GivenKey, NewAccount};
+use model::{FileSystem, FileSystemId, ObjectStore, ObjectStoreId, Origin, Timestamp};
+
+use super::reveal;
+use crate::config::Config;
+
+/// Declares accounts, file systems and object stores.
+pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
+    for a in &config.accounts {
+        let secret = reveal(&a.secret).map_err(|e| format!("account {}: {e}", a.name))?;
+        control
+            .declare_account(NewAccount {
+                name: a.name.clone(),
+                id: Some(a.name.clone()),
+                app_id: Some(a.app_id.clone()),
+                operator: a.operator,
+                key: Some(GivenKey { access_key_id: a.access_key_id.clone(), secret }),
+            })
+            .await
+            .map_err(|e| format!("account {}: {e}", a.name))?;
+    }
+    let created = Timestamp(control.clock().now().0);
+    for f in &config.file_systems {
+        match std::fs::metadata(&f.root) {
+            Ok(m) if m.is_dir() => {}
+            Ok(_) => return Err(format!("filesystem {}: {} is not a directory", f.id, f.root.display())),
+            Err(e) => return Err(format!("filesystem {}: {}: {e}", f.id, f.root.display())),
+        }
+        let file_system = FileSystem {
+            id: FileSystemId(f.id.clone()),
+            product: f.product,
+            root: f.root.clone(),
+            version: f.version.clone(),
+            description: f.description.clone(),
+            capacity_gib: f.capacity_gib,
+            bandwidth_mbps: f.bandwidth_mbps,
+            region: f.region.clone(),
+            zone: f.zone.clone(),
+            allow_destroy: f.allow_destroy,
+            origin: Origin::Config,
+            created,
+        };
+        control.put_file_system(file_system).await.map_err(|e| format!("filesystem {}: {e}", f.id))?;
+    }
+    for o in &config.object_stores {
+        let in_context = |e: String| format!("object_store {}: {e}", o.id);
+        let key = match &o.key {
+            Some((id, source)) => Some((id.clone(), control.seal(&reveal(source).map_err(in_context)?))),
+            None => None,
+        };
+        let ca_pem = match &o.ca_file {
+            Some(f) => Some(std::fs::read_to_string(f).map_err(|e| in_context(format!("{}: {e}", f.display())))?),
+            None => None,
+        };
+        let (access_key_id, secret) = key.unzip();
+        let store = ObjectStore {
+            id: ObjectStoreId(o.id.clone()),
+            url: o.url.clone(),
+            region: o.region.clone(),
+            dialect: o.dialect,
+            path_style: o.path_style,
+            access_key_id,
+            secret,
+            buckets: o.buckets.clone(),
+            hosts: o.hosts.clone(),
+            ca_pem,
+            origin: Origin::Config,
+            created,
+        };
+        control.put_object_store(store).await.map_err(|e| in_context(e.to_string()))?;
+    }
+    Ok(())
+}

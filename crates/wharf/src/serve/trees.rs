@@ -1,0 +1,133 @@
+//! The catalogue's ends as trees: the one place that names concrete connectors for the server.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use connector::{Error, ErrorKind, Result, Tree};
+use connector_object::{Addressing, Endpoint, ObjectTree, Secret, Site};
+use connector_posix::{Durability, PosixTree};
+use model::{Credentials, Dialect, Direction, DirectoryEnd, MetadataDialect, ObjectEnd, ObjectStore, TransferSpec};
+use store::{Purpose, SealKey, Store};
+
+/// Sites that are kept, so that what one run learned of an endpoint helps the next; beyond it they are made anew.
+const MAX_SITES: usize = 256;
+
+/// See the module.
+pub struct Connectors {
+    store: Store,
+    key: SealKey,
+    durability: Durability,
+    sites: Mutex<HashMap<Vec<u8>, Arc<Site>>>,
+}
+
+impl Connectors {
+    /// Over this state; `key` opens sealed credentials.
+    pub fn new(store: Store, key: SealKey, durability: Durability) -> Self {
+        Self { store, key, durability, sites: Mutex::default() }
+    }
+
+    fn site(&self, s: &ObjectStore, credentials: Option<&Credentials>) -> Result<Arc<Site>> {
+        let open = |sealed| {
+            self.key
+                .open(Purpose::Credentials, sealed)
+                .map_err(|_| Error::new(ErrorKind::Denied, "the stored secret can't be opened with this master key"))
+        };
+        let pair = match (credentials, &s.access_key_id, &s.secret) {
+            (Some(c), _, _) => Some((c.access_key_id.clone(), open(&c.secret)?)),
+            (None, Some(id), Some(secret)) => Some((id.clone(), open(secret)?)),
+            _ => None,
+        };
+        let fingerprint = fingerprint(s, pair.as_ref());
+        if let Ok(sites) = self.sites.lock()
+            && let Some(site) = sites.get(&fingerprint)
+        {
+            return Ok(site.clone());
+        }
+        let credentials = pair.map(|(id, secret)| connector_object::Credentials {
+            access_key: id.into(),
+            secret_key: Secret::new(secret),
+            session_token: None,
+        });
+        let mut endpoint = Endpoint::new(s.url.clone(), s.region.clone(), credentials);
+        endpoint.addressing = if s.path_style { Addressing::Path } else { Addressing::VirtualHost };
+        endpoint.ca_pem = s.ca_pem.as_ref().map(|p| p.clone().into_bytes());
+        endpoint.dialect = match s.dialect {
+            Dialect::S3 => connector_object::Dialect::S3,
+            Dialect::Cos => connector_object::Dialect::Cos,
+            Dialect::Oss => connector_object::Dialect::Oss,
+            Dialect::Obs => connector_object::Dialect::Obs,
+        };
+        let site = endpoint.check().map_err(|p| Error::new(ErrorKind::Other, format!("{}: {}", s.id, p.join("; "))))?;
+        if let Ok(mut sites) = self.sites.lock() {
+            if sites.len() >= MAX_SITES {
+                sites.clear();
+            }
+            sites.insert(fingerprint, site.clone());
+        }
+        Ok(site)
+    }
+
+    async fn bucket(
+        &self,
+        end: &ObjectEnd,
+        credentials: Option<&Credentials>,
+        dialect: MetadataDialect,
+    ) -> Result<Arc<dyn Tree>> {
+        let store = self.store.object_store(&end.store).await.map_err(|e| Error::new(ErrorKind::Unavailable, e.to_string()))?;
+        let Some(store) = store else {
+            return Err(Error::new(ErrorKind::NotFound, format!("the catalogue has no object store {}", end.store)));
+        };
+        let site = self.site(&store, credentials)?;
+        let dialect = match dialect {
+            MetadataDialect::Native => connector_object::MetadataDialect::Native,
+            MetadataDialect::AlibabaLingjun => connector_object::MetadataDialect::AlibabaLingjun,
+            MetadataDialect::AlibabaGeneral => connector_object::MetadataDialect::AlibabaGp,
+            MetadataDialect::TencentCfs => connector_object::MetadataDialect::TencentCfs,
+        };
+        Ok(Arc::new(ObjectTree::new(&site, &end.bucket, &end.prefix)?.with_metadata(dialect)))
+    }
+
+    fn folder(&self, end: &DirectoryEnd, spec: Option<&TransferSpec>) -> Result<Arc<dyn Tree>> {
+        let options = connector_posix::Options {
+            durability: self.durability,
+            file_mode: spec.map(|s| s.default_file_mode),
+            ..connector_posix::Options::default()
+        };
+        // An export reads its directory; making it would hide a mistake.
+        let make = spec.is_some_and(|s| s.create_directory && s.direction == Direction::Import);
+        Ok(Arc::new(PosixTree::open_below(&end.root, end.path.as_bytes(), make, options)?))
+    }
+}
+
+/// What makes two endpoints the same, without keeping the secret: a digest.
+fn fingerprint(s: &ObjectStore, pair: Option<&(String, String)>) -> Vec<u8> {
+    let mut text = format!("{}\0{}\0{:?}\0{}\0", s.url, s.region, s.dialect, s.path_style);
+    for part in [s.ca_pem.as_deref(), pair.map(|p| p.0.as_str()), pair.map(|p| p.1.as_str())] {
+        text.push_str(part.unwrap_or_default());
+        text.push('\0');
+    }
+    ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref().to_vec()
+}
+
+#[async_trait]
+impl control::Trees for Connectors {
+    async fn object(
+        &self,
+        end: &ObjectEnd,
+        credentials: Option<&Credentials>,
+        dialect: MetadataDialect,
+    ) -> Result<Arc<dyn Tree>> {
+        self.bucket(end, credentials, dialect).await
+    }
+
+    fn directory(&self, end: &DirectoryEnd, spec: Option<&TransferSpec>) -> Result<Arc<dyn Tree>> {
+        self.folder(end, spec)
+    }
+
+    async fn buckets(&self, store: &ObjectStore, credentials: Option<&Credentials>) -> Result<Vec<String>> {
+        let client = connector_object::Client::new(&self.site(store, credentials)?);
+        let buckets = client.list_buckets().await.map_err(Error::from)?;
+        Ok(buckets.into_iter().map(|b| b.name.to_string()).collect())
+    }
+}

@@ -1,0 +1,174 @@
+"""`wharf copy` against a real S3 server: what a user of s5cmd or rclone would try."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from harness import peers, tree_compare
+from trees import make_tree
+
+
+@pytest.fixture
+def copy(weed):
+    program = peers.binary("WHARF_BIN", *peers.built("wharf"))
+
+    def run(source, destination, *options, url=None, check=True, env=None, **more):
+        keys = {"AWS_ACCESS_KEY_ID": weed.access_key, "AWS_SECRET_ACCESS_KEY": weed.secret_key}
+        done = subprocess.run(
+            [str(program), "copy", str(source), str(destination), "--json", "--endpoint-url", url or weed.url, *options],
+            capture_output=True, text=True, timeout=300, env={**os.environ, **keys, **(env or {})}, **more,
+        )
+        answer = json.loads(done.stdout) if done.stdout.startswith("{") else None
+        if check:
+            assert done.returncode == 0, done.stderr
+            assert answer["ledger"]["balanced"], answer
+        return answer or done
+
+    return run
+
+
+def items(answer):
+    return answer["ledger"]["items"]
+
+
+def same(a, b, leave=()):
+    differences = tree_compare.diff(tree_compare.snapshot(a), tree_compare.snapshot(b), *([set(leave)] if leave else []))
+    assert not differences, "\n".join(differences[:20])
+
+
+def test_round_trip_keeps_everything(copy, bucket, tmp_path):
+    source = make_tree(tmp_path / "source", large=1)
+    os.setxattr(source / "odd names" / "-rf", "user.note", b"kept \x00 bytes")
+    up = copy(source, f"s3://{bucket}/t/", "--xattrs")
+    assert items(up)["failed"] == 0 and items(up)["written"] == items(up)["read"]
+    down = copy(f"s3://{bucket}/t/", tmp_path / "back", "--xattrs", "--verify")
+    assert items(down)["failed"] == 0
+    same(source, tmp_path / "back", leave=("root",))
+
+
+def test_a_second_run_moves_nothing(copy, bucket, tmp_path):
+    source = make_tree(tmp_path / "source", files=120)
+    copy(source, f"s3://{bucket}/t/")
+    again = copy(source, f"s3://{bucket}/t/")
+    assert items(again)["written"] == 0, again
+    copy(f"s3://{bucket}/t/", tmp_path / "back")
+    again = copy(f"s3://{bucket}/t/", tmp_path / "back")
+    assert items(again)["written"] == 0, again
+
+
+def test_a_change_is_moved_and_nothing_else(copy, bucket, tmp_path):
+    source = make_tree(tmp_path / "source", files=60)
+    copy(source, f"s3://{bucket}/t/")
+    (source / "d00" / "e0" / "file-00000.bin").write_bytes(b"changed")
+    up = copy(source, f"s3://{bucket}/t/")
+    assert up["ledger"]["bytes"]["written"] == 7, up
+
+
+def test_conflict_rules(copy, bucket, tmp_path):
+    source, back = tmp_path / "source", tmp_path / "back"
+    source.mkdir(), back.mkdir()
+    (source / "f").write_text("from the bucket")
+    copy(source, f"s3://{bucket}/t/")
+    (back / "f").write_text("local")
+    copy(f"s3://{bucket}/t/", back, "--conflict", "skip")
+    assert (back / "f").read_text() == "local"
+    copy(f"s3://{bucket}/t/", back, "--conflict", "latest")
+    assert (back / "f").read_text() == "local", "the local file is newer"
+    os.utime(back / "f", (1, 1))
+    copy(f"s3://{bucket}/t/", back, "--conflict", "latest")
+    assert (back / "f").read_text() == "from the bucket"
+    (back / "f").write_text("local")
+    copy(f"s3://{bucket}/t/", back, "--conflict", "overwrite")
+    assert (back / "f").read_text() == "from the bucket"
+
+
+def test_dry_run_changes_nothing(copy, bucket, weed, tmp_path):
+    source = make_tree(tmp_path / "source", files=30)
+    plan = copy(source, f"s3://{bucket}/t/", "--dry-run")
+    assert items(plan)["written"] > 30
+    assert weed.client().list_objects_v2(Bucket=bucket).get("KeyCount", 0) == 0
+    copy(source, f"s3://{bucket}/t/")
+    copy(f"s3://{bucket}/t/", tmp_path / "back", "--dry-run", check=False)
+    assert not (tmp_path / "back").exists() or not os.listdir(tmp_path / "back")
+
+
+def test_keys_that_cannot_be_paths_are_reported_and_written_nowhere(copy, bucket, weed, tmp_path):
+    s3 = weed.client()
+    s3.put_object(Bucket=bucket, Key="t/good", Body=b"good")
+    bad = []
+    for key in ("t/" + "n" * 300, "t/a//b", "t/x/" + "y" * 256 + "/z"):
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=b"bad")
+            bad.append(key)
+        except Exception:  # the server itself may refuse such a key
+            pass
+    answer = copy(f"s3://{bucket}/t/", tmp_path / "back", check=False)
+    answer = answer if isinstance(answer, dict) else json.loads(answer.stdout)
+    assert (tmp_path / "back" / "good").read_bytes() == b"good"
+    assert answer["ledger"]["balanced"]
+    written = {os.path.join(d, f) for d, _, fs in os.walk(tmp_path / "back") for f in fs}
+    assert written == {str(tmp_path / "back" / "good")} or len(written) <= 1 + len(bad)
+
+
+def test_a_symlink_in_the_target_is_not_followed(copy, bucket, weed, tmp_path):
+    outside = tmp_path / "outside"
+    back = tmp_path / "back"
+    outside.mkdir(), back.mkdir()
+    (back / "dir").symlink_to(outside)
+    (back / "file").symlink_to(outside / "victim")
+    (outside / "victim").write_text("untouched")
+    s3 = weed.client()
+    s3.put_object(Bucket=bucket, Key="t/dir/inner", Body=b"climbed")
+    s3.put_object(Bucket=bucket, Key="t/file", Body=b"replaced")
+    copy(f"s3://{bucket}/t/", back, check=False)
+    assert os.listdir(outside) == ["victim"] and (outside / "victim").read_text() == "untouched"
+    assert (back / "file").read_bytes() == b"replaced" and not (back / "file").is_symlink()
+
+
+def test_faults_on_the_way(copy, bucket, weed, fault_proxy, tmp_path):
+    source = make_tree(tmp_path / "source", files=150)
+    proxy = fault_proxy(weed.url)
+    proxy.add("match=PUT every=7 do=status:503")
+    proxy.add("match=PUT every=11 do=drop-response")
+    copy(source, f"s3://{bucket}/t/", url=proxy.url)
+    proxy.clear()
+    proxy.add("match=GET every=9 do=status:500")
+    proxy.add("match=GET every=13 do=cut-response:10")
+    copy(f"s3://{bucket}/t/", tmp_path / "back", url=proxy.url)
+    assert sum(proxy.stats()["fired"]) > 0
+    same(source, tmp_path / "back", leave=("root",))
+
+
+def test_wrong_keys_are_one_clear_error_without_the_secret(copy, bucket, tmp_path):
+    source = make_tree(tmp_path / "source", files=5)
+    done = copy(source, f"s3://{bucket}/t/", check=False, env={"AWS_SECRET_ACCESS_KEY": "wrong-and-secret"})
+    text = json.dumps(done) if isinstance(done, dict) else done.stdout + done.stderr
+    assert "wrong-and-secret" not in text
+
+
+def test_a_killed_upload_finds_its_parts_again(copy, bucket, weed, tmp_path):
+    import time
+
+    program = peers.binary("WHARF_BIN", *peers.built("wharf"))
+    source = tmp_path / "source"
+    source.mkdir()
+    with open(source / "big", "wb") as f:
+        for _ in range(20):
+            f.write(os.urandom(8 << 20))
+    keys = {"AWS_ACCESS_KEY_ID": weed.access_key, "AWS_SECRET_ACCESS_KEY": weed.secret_key}
+    argv = [str(program), "copy", str(source), f"s3://{bucket}/t/", "--quiet", "--endpoint-url", weed.url, "--part-size", "8MiB"]
+    p = subprocess.Popen([*argv, "--bandwidth", "40MiB"], env={**os.environ, **keys})
+    time.sleep(2)
+    p.kill()
+    p.wait()
+    s3 = weed.client()
+    uploads = s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    assert uploads, "the upload was not under way"
+    before = {part["PartNumber"]: part["LastModified"] for part in s3.list_parts(Bucket=bucket, Key="t/big", UploadId=uploads[0]["UploadId"]).get("Parts", [])}
+    assert before, "no part was stored before the kill"
+    copy(source, f"s3://{bucket}/t/", "--part-size", "8MiB")
+    assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads"), "the old upload was finished, not left behind"
+    assert s3.head_object(Bucket=bucket, Key="t/big")["ContentLength"] == 160 << 20
+    copy(f"s3://{bucket}/t/", tmp_path / "back")
+    same(source, tmp_path / "back", leave=("root",))
