@@ -92,7 +92,7 @@ async fn each<F: Future<Output = ()>>(n: u64, at_a_time: usize, work: impl Fn(u6
     }
 }
 
-fn target(path: String, size: u64) -> Target {
+fn target(path: &str, size: u64) -> Target {
     Target {
         path: TreePath::new(path.as_bytes()).unwrap(),
         size,
@@ -135,7 +135,7 @@ async fn small_ones(tree: &ObjectTree, lane: &Rc<dyn Lane>, body: &Bytes, object
     each(objects, AT_A_TIME, move |i| {
         let (l, b) = (l.clone(), b.clone());
         async move {
-            l.put(&target(small(i), 4096), given(&b, 1)).await.unwrap();
+            l.put(&target(&small(i), 4096), given(&b, 1)).await.unwrap();
         }
     })
     .await;
@@ -164,7 +164,7 @@ async fn small_ones(tree: &ObjectTree, lane: &Rc<dyn Lane>, body: &Bytes, object
 async fn large_one(lane: &Rc<dyn Lane>, mib: u64) {
     let size = mib << 20;
     let parts = size / PART;
-    let t = Rc::new(target("big".to_owned(), size));
+    let t = Rc::new(target("big", size));
     let chunk = Bytes::from(vec![9_u8; 1 << 20]);
     let m = Meter::start("PUT large");
     let upload = Rc::new(lane.begin(&t, PART).await.unwrap());

@@ -209,11 +209,12 @@ impl Client {
         let site = &self.0.site;
         let closed = |_| Fault::new(ErrorKind::Cancelled, "the client is closed");
         let permit = self.0.permits.clone().acquire_owned().await.map_err(closed)?;
-        while kept {
-            let Some(mut link) = self.take_free(bucket) else { break };
-            link.used = true;
-            if link.ready().await && link.is_open() {
-                return Ok((permit, link));
+        if kept {
+            while let Some(mut link) = self.take_free(bucket) {
+                link.used = true;
+                if link.ready().await && link.is_open() {
+                    return Ok((permit, link));
+                }
             }
         }
         let connecting = timeout(site.config.timeouts.connect, wire::connect(site, bucket));

@@ -109,7 +109,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn bytes_come_back(b: Vec<u8>) {
-            proptest::prop_assert_eq!(from_ascii(&ascii(&b)), b.clone());
+            proptest::prop_assert_eq!(&from_ascii(&ascii(&b)), &b);
             let mut h = String::new();
             push_hex(&mut h, &b);
             proptest::prop_assert_eq!(from_hex(&h), Some(b));

@@ -52,7 +52,7 @@ impl Fault {
     }
 
     /// The same with another kind.
-    pub(crate) fn as_kind(self, kind: ErrorKind) -> Self {
+    pub(crate) fn with_kind(self, kind: ErrorKind) -> Self {
         let error = Error::new(kind, self.error.to_string());
         Self { error, ..self }
     }

@@ -1,5 +1,7 @@
 //! The client against a server that does as a script says: what real servers do on their bad days.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use std::time::{Duration, Instant};

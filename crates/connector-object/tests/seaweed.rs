@@ -1,6 +1,8 @@
 //! Everything against a real server: SeaweedFS, which lists in directory order, checks signatures and
 //! checksums, and knows conditional writes and multipart uploads.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use bytes::Bytes;

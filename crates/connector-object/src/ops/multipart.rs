@@ -215,7 +215,7 @@ fn read_completed(body: &[u8]) -> Result<PutOutcome, Fault> {
         "Error" => {
             let f = Fault::answered(200, body, None);
             // 200 says nothing; a code that we don't know is a failure on their side.
-            Err(if f.kind() == ErrorKind::Other { f.as_kind(ErrorKind::Unavailable) } else { f })
+            Err(if f.kind() == ErrorKind::Other { f.with_kind(ErrorKind::Unavailable) } else { f })
         }
         _ => Err(Fault::new(ErrorKind::Other, "the server's answer to the end of an upload can't be read")),
     }

@@ -44,7 +44,7 @@ impl Condition<'_> {
     /// A failed condition in the contract's words.
     pub(crate) fn explain(self, f: Fault) -> Fault {
         if self == Self::IfAbsent && f.kind() == ErrorKind::Changed {
-            f.as_kind(ErrorKind::Exists)
+            f.with_kind(ErrorKind::Exists)
         } else {
             f
         }
