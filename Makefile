@@ -28,5 +28,4 @@ lint: ## formatting, clippy, the workspace's own rules, licences
 	cargo xtask licenses
 
 docs: ## writes the coverage tables of the doors anew
-	@scripts/setup.sh test
-	.cache/venv/bin/python scripts/coverage.py
+	cargo run --quiet --locked -p wharf -- coverage --write .

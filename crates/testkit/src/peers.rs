@@ -111,6 +111,8 @@ pub fn seaweedfs() -> Result<Seaweed, String> {
     command.arg(format!("-master.port={master}")).arg(format!("-volume.port={volume}"));
     command.arg(format!("-filer.port={filer}")).arg(format!("-s3.port={port}"));
     command.arg(format!("-s3.config={}", config.display()));
+    // Two catalogues listen on fixed ports unless switched off: a second server would end at once.
+    command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
     let mut server = Server::start(command, dir)?;
     let client = Client {
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),

@@ -58,12 +58,15 @@ fn root() -> PathBuf {
 fn tidy(root: &Path) -> Result<Findings, String> {
     let mut findings = Findings::default();
     edges::check(&metadata::members(root)?, &mut findings);
-    for file in tracked(root)? {
-        let Ok(bytes) = std::fs::read(root.join(&file)) else { continue };
-        let Ok(text) = String::from_utf8(bytes) else { continue };
-        lines::check_any(&file, &text, &mut findings);
-        if file.ends_with(".rs") {
-            lines::check_rust(&file, &text, &mut findings);
+    let read = |file: String| Some((String::from_utf8(std::fs::read(root.join(&file)).ok()?).ok()?, file));
+    let texts: Vec<(String, String)> = tracked(root)?.into_iter().filter_map(read).collect();
+    let rust = |file: &str| file.ends_with(".rs");
+    let tests: Vec<String> =
+        texts.iter().filter(|t| rust(&t.1)).flat_map(|t| source::test_modules(&t.1, &t.0)).collect();
+    for (text, file) in &texts {
+        lines::check_any(file, text, &mut findings);
+        if rust(file) {
+            lines::check_rust(file, text, tests.contains(file), &mut findings);
         }
     }
     Ok(findings)

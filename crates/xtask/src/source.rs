@@ -49,6 +49,22 @@ pub fn lines(text: &str) -> Vec<Line> {
     out
 }
 
+/// Files that `file` declares as modules of tests (`#[cfg(test)] mod golden;`), with their folder.
+#[must_use]
+pub fn test_modules(file: &str, text: &str) -> Vec<String> {
+    let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+    let folder = match name {
+        "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
+        name => format!("{folder}/{}", name.trim_end_matches(".rs")),
+    };
+    let declared = |l: &Line| {
+        let code = l.code.trim_start_matches("#[cfg(test)]").trim();
+        let module = code.strip_prefix("mod ")?.strip_suffix(';')?.trim();
+        l.test.then(|| format!("{folder}/{module}.rs"))
+    };
+    lines(text).iter().filter_map(declared).collect()
+}
+
 /// The text without comments and without what is inside literals; lines stay lines.
 fn strip(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -175,6 +191,16 @@ mod tests {
         let text = "a(\"x.unwrap()\\\"{\"); // .unwrap()\nb /* { /* } */ */ c\nr#\"}\n\"\"#;d('{', '\\'', 'x: &'a str)";
         assert_eq!(code(text), ["a(\"\"); ", "b  c", "r\"", "\";d('', '', 'x: &'a str)"]);
         assert_eq!(code("br\"{\" for raw in r#type"), ["br\"\" for raw in r#type"]);
+    }
+
+    #[test]
+    fn test_modules_are_found() {
+        let text = "mod a;\n#[cfg(test)]\nmod golden;\nmod b;\n#[cfg(test)] mod c;\n";
+        assert_eq!(
+            test_modules("crates/x/src/lib.rs", text),
+            ["crates/x/src/golden.rs", "crates/x/src/c.rs"]
+        );
+        assert_eq!(test_modules("crates/x/src/y.rs", text)[0], "crates/x/src/y/golden.rs");
     }
 
     #[test]
