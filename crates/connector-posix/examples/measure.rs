@@ -36,7 +36,7 @@ fn now() -> (Instant, (f64, f64)) {
     (Instant::now(), cpu_s())
 }
 
-fn target(path: String, size: u64) -> Target {
+fn target(path: &str, size: u64) -> Target {
     let version = "d41d8cd98f00b204e9800998ecf8427e";
     Target {
         path: TreePath::new(path.as_bytes()).unwrap(),
@@ -51,7 +51,7 @@ async fn puts(lane: &dyn Lane, files: usize, bytes: &[u8], again: &str) {
     for (what, per_dir) in [("put 4 KiB, 100 in a directory", 100), ("put 4 KiB, all in one", usize::MAX)] {
         let from = now();
         for i in 0..files {
-            let t = target(format!("p{per_dir}/d{:05}/file-{i:06}", i / per_dir), 4096);
+            let t = target(&format!("p{per_dir}/d{:05}/file-{i:06}", i / per_dir), 4096);
             lane.put(&t, Chunks::new(bytes, 4096).body()).await.unwrap();
         }
         report(&format!("{what}{again}"), files, from);
@@ -61,7 +61,7 @@ async fn puts(lane: &dyn Lane, files: usize, bytes: &[u8], again: &str) {
 async fn large(lane: &dyn Lane, sparse: bool) {
     const PART: u64 = 16 << 20;
     let size = 1u64 << 30;
-    let t = target(format!("large-{sparse}"), size);
+    let t = target(&format!("large-{sparse}"), size);
     let chunk = Bytes::from(content(256 * 1024, 7));
     let from = now();
     let upload = lane.begin(&t, PART).await.unwrap();
