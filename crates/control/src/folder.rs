@@ -19,6 +19,9 @@ const MAX_PATH: usize = 1023;
 /// The names of a path below the root; leading and trailing `/` don't count.
 pub(crate) fn names(path: &str) -> Result<Vec<&str>> {
     let bad = |why: &str| Err(Error::new(ErrorKind::BadPath, format!("the path {why}")).field("path"));
+    if path.contains("//") {
+        return bad("has an empty component");
+    }
     let inner = path.strip_prefix('/').unwrap_or(path);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
     if inner.is_empty() {
@@ -30,7 +33,6 @@ pub(crate) fn names(path: &str) -> Result<Vec<&str>> {
     let names: Vec<&str> = inner.split('/').collect();
     for name in &names {
         match *name {
-            "" => return bad("has an empty component"),
             "." | ".." => return bad("has a `.` or `..` component"),
             n if n.len() > 255 => return bad("has a component of more than 255 bytes"),
             n if n.contains('\0') => return bad("holds a NUL byte"),

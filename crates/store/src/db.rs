@@ -7,8 +7,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
@@ -119,7 +119,7 @@ pub(crate) struct SqliteDb {
     /// What `PRAGMA synchronous` of the writer was set to last: a [`Durability`] as a number.
     level: AtomicU8,
     /// Held as long as the database is open: one process only, which is what makes caching sound.
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 /// A write transaction. Dropped without [`Tx::commit`], it never happened.
@@ -203,7 +203,7 @@ impl Db {
             .min_connections(0)
             .connect_lazy_with(connect.thread_name(|i| format!("state-read-{i}")));
         let level = AtomicU8::new(Durability::Power as u8);
-        Ok(Self::Sqlite(Arc::new(SqliteDb { writer, readers, level, _lock: lock })))
+        Ok(Self::Sqlite(Arc::new(SqliteDb { writer, readers, level, lock: Mutex::new(Some(lock)) })))
     }
 
     /// Does this process alone write here?
@@ -216,6 +216,8 @@ impl Db {
             Self::Sqlite(db) => {
                 db.readers.close().await;
                 db.writer.close().await;
+                // Clones of the store may live on; the file is free all the same.
+                drop(db.lock.lock().map(|mut lock| lock.take()));
             }
             Self::Postgres(pool) => pool.close().await,
         }

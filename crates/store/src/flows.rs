@@ -277,3 +277,79 @@ async fn put_attributes(tx: &mut Tx, f: &Flow) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Credentials, DirectoryEnd, Door, FlowStatus, ObjectEnd, Sealed, Timestamp};
+    use proptest::prelude::*;
+
+    fn flow(i: i64, [a, b, c, d]: [u8; 4]) -> Flow {
+        let word = |n: u8| ["", "a", "ab", "Ab%_", "b'"][usize::from(n) % 5].to_owned();
+        Flow {
+            id: FlowId(format!("f{i}")),
+            account: format!("acc{}", a % 2).as_str().into(),
+            door: if b % 2 == 0 { Door::Cfs } else { Door::Nas },
+            directory: DirectoryEnd { file_system: "fs".into(), root: "/".into(), path: word(c) },
+            fileset: (d % 3 > 0).then(|| format!("set{i}").as_str().into()),
+            object: ObjectEnd { store: "s".into(), bucket: word(a), prefix: word(d) },
+            credentials: Some(Credentials { access_key_id: "k".into(), secret: Sealed(vec![1]) }),
+            status: if c % 2 == 0 { FlowStatus::Running } else { FlowStatus::Stopped },
+            error: None,
+            name: word(b),
+            description: word(c),
+            attributes: [("x".to_owned(), word(d))].into(),
+            sealed_attributes: [].into(),
+            created: Timestamp(i / 3),
+            updated: Timestamp(0),
+        }
+    }
+
+    fn filter([a, b, c, d]: [u8; 4]) -> FlowFilter {
+        let word = |n: u8| ["", "a", "b", "%", "_", "A", "'"][usize::from(n) % 7].to_owned();
+        FlowFilter {
+            account: (a & 1 > 0).then(|| "acc0".into()),
+            ids: if a & 2 > 0 { vec!["f1".into(), "f4".into(), "zz".into()] } else { vec![] },
+            door: (a & 4 > 0).then_some(Door::Nas),
+            fileset: if a & 8 > 0 { vec!["set2".into(), "set5".into()] } else { vec![] },
+            statuses: if a & 16 > 0 { vec![FlowStatus::Running] } else { vec![] },
+            bucket: (a & 32 > 0).then(|| word(b)),
+            path_like: (b & 1 > 0).then(|| word(c)),
+            prefix_like: (b & 2 > 0).then(|| word(d)),
+            description_like: (b & 4 > 0).then(|| word(c)),
+            name_like: (b & 8 > 0).then(|| word(d)),
+            attributes: if b & 16 > 0 { vec![("x".to_owned(), vec![word(c), word(d)])] } else { vec![] },
+            file_system: None,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn memory_and_sql_answer_alike(
+            flows in proptest::collection::vec(any::<[u8; 4]>(), 1..9),
+            filters in proptest::collection::vec(any::<[u8; 4]>(), 30),
+            offset in 0..3_u64, limit in 0..5_u64,
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let key = crate::SealKey::new(&[1; 32]).unwrap();
+                let url = dir.path().join("db").display().to_string();
+                let s = Store::open(&url, &key, crate::Options::default()).await.unwrap();
+                s.0.db.execute("INSERT INTO file_systems (id, created, record) VALUES ('fs', 0, '')", vec![])
+                    .await.unwrap();
+                for (i, seed) in flows.iter().enumerate() {
+                    s.insert_flow(&flow(i64::try_from(i).unwrap(), *seed), 0).await.unwrap();
+                }
+                for (i, seed) in filters.iter().enumerate() {
+                    let page = Page { offset, limit, newest_first: i % 2 == 0 };
+                    let f = filter(*seed);
+                    let kept = s.flows(&f, page).await.unwrap();
+                    assert_eq!(kept, s.flows_by_sql(&f, page).await.unwrap(), "{f:?} {page:?}");
+                }
+                s.close().await;
+            });
+        }
+    }
+}

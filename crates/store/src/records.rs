@@ -6,6 +6,9 @@
 //! again.
 
 mod flow;
+#[cfg(test)]
+#[allow(clippy::wildcard_imports)]
+mod golden;
 mod place;
 mod task;
 mod words;

@@ -1,0 +1,370 @@
+//! The rules that belong to no vendor, and attacks on them.
+#![allow(clippy::large_futures, clippy::wildcard_imports, clippy::unwrap_used)]
+
+#[path = "control/harness.rs"]
+mod harness;
+
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use connector::Digest;
+use control::{ErrorKind as E, *};
+use harness::Harness;
+use model::*;
+
+fn kind<T: std::fmt::Debug>(r: Result<T>) -> E {
+    r.unwrap_err().kind
+}
+
+fn fileset(id: &str, path: &str) -> NewFileset {
+    NewFileset {
+        id: id.into(),
+        file_system: "cfs-1".into(),
+        path: path.into(),
+        description: String::new(),
+        deletion_protection: false,
+        quota: None,
+    }
+}
+
+#[tokio::test]
+async fn what_is_declared_is_changed_in_the_configuration_only() {
+    let h = Harness::new().await;
+    let c = &h.control;
+    assert_eq!(kind(c.remove_file_system(&"cfs-1".into()).await), E::Denied);
+    assert_eq!(kind(c.remove_object_store(&"s3".into()).await), E::Denied);
+    assert_eq!(kind(c.put_file_system(h.file_system("cfs-1", Origin::Registered)).await), E::Denied);
+    c.put_file_system(h.file_system("cfs-1", Origin::Config)).await.unwrap();
+    c.put_file_system(h.file_system("cfs-2", Origin::Registered)).await.unwrap();
+    c.remove_file_system(&"cfs-2".into()).await.unwrap();
+    assert_eq!(kind(c.remove_file_system(&"cfs-2".into()).await), E::NotFound(Noun::FileSystem));
+    c.release_undeclared(&[], &[]).await.unwrap();
+    c.create_flow(&h.me, h.new_flow("df-1")).await.unwrap();
+    assert_eq!(kind(c.remove_file_system(&"cfs-1".into()).await), E::InUse);
+    assert_eq!(kind(c.remove_object_store(&"s3".into()).await), E::InUse);
+    for root in ["relative", "/no/such/dir", "/tmp/../etc", "/etc/passwd"] {
+        let f = FileSystem { root: root.into(), ..h.file_system("cfs-3", Origin::Registered) };
+        assert_eq!(kind(c.put_file_system(f).await), E::BadPath, "{root}");
+    }
+}
+
+#[tokio::test]
+async fn buckets_and_addresses_are_resolved_by_the_catalogue() {
+    let h = Harness::new().await;
+    let c = &h.control;
+    assert_eq!(c.resolve_bucket("data-9").await.unwrap().id.as_str(), "s3");
+    assert_eq!(kind(c.resolve_bucket("other").await), E::NotFound(Noun::Bucket));
+    let (store, bucket) = c.resolve_address("https://data-9.cos.local/x").await.unwrap();
+    assert_eq!((store.id.as_str(), bucket.as_str()), ("s3", "data-9"));
+    assert_eq!(kind(c.resolve_address("https://other.cos.local").await), E::NotFound(Noun::Bucket));
+    assert_eq!(kind(c.resolve_address("https://data-9.oss.local").await), E::NotFound(Noun::ObjectStore));
+    assert_eq!(kind(c.resolve_address("data-9").await), E::Invalid);
+    assert_eq!(c.buckets(&store, None).await.unwrap(), ["data-1"], "only what the store answers for");
+    h.world.object.fail(Some(connector::ErrorKind::Denied));
+    assert_eq!(kind(c.buckets(&store, None).await), E::BadCredentials);
+}
+
+#[tokio::test]
+async fn a_token_acts_once_and_only_with_the_same_parameters() {
+    let h = Harness::new().await;
+    let (c, acts) = (&h.control, AtomicU32::new(0));
+    let act = || async {
+        acts.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        Ok("id-1".to_owned())
+    };
+    let token = Some(("tok", &b"same"[..]));
+    let (a, b) = tokio::join!(c.once(&h.me, "Create", token, act()), c.once(&h.me, "Create", token, act()));
+    let mut answers = [a.unwrap(), b.unwrap()];
+    answers.sort();
+    assert_eq!(answers, [("id-1".to_owned(), false), ("id-1".to_owned(), true)]);
+    assert_eq!(acts.load(Ordering::Relaxed), 1);
+    assert_eq!(kind(c.once(&h.me, "Create", Some(("tok", b"other")), act()).await), E::TokenMismatch);
+    assert_eq!(kind(c.remember(&h.me, "Create", "tok", b"other", "id-2").await), E::TokenMismatch);
+    let other = Caller::account("you".into());
+    assert_eq!(c.remembered(&other, "Create", "tok", b"same").await.unwrap(), None);
+    let failed = c.once(&h.me, "Create", Some(("t2", b"x")), async { Err(Error::new(E::InUse, "no")) });
+    assert_eq!(kind(failed.await), E::InUse);
+    assert_eq!(c.remembered(&h.me, "Create", "t2", b"x").await.unwrap(), None);
+    h.clock.advance(24 * 3600 * 1_000_000);
+    assert_eq!(c.remembered(&h.me, "Create", "tok", b"same").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn paths_that_climb_or_cross_a_link_are_refused_everywhere() {
+    let h = Harness::new().await;
+    let (c, fs) = (&h.control, h.control.file_system(&"cfs-1".into()).await.unwrap());
+    let outside = h.dir.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("secret"), "hush").unwrap();
+    symlink(&outside, h.root.join("link")).unwrap();
+    for path in ["../outside", "/in/../../outside", "link", "link/x", "in//x", "in/./x", "in\0"] {
+        assert_eq!(kind(c.directory_exists(&fs, path).await), E::BadPath, "{path:?}");
+        assert_eq!(kind(c.make_directory(&fs, path).await), E::BadPath, "{path:?}");
+        assert_eq!(kind(c.create_fileset(&h.me, fileset("f", path)).await), E::BadPath, "{path:?}");
+        let mut flow = h.new_flow("df-1");
+        flow.directory.path = path.into();
+        assert_eq!(kind(c.create_flow(&h.me, flow).await), E::BadPath, "{path:?}");
+    }
+    assert_eq!(kind(c.read_text_file(&fs, "link/secret", 10).await), E::BadPath);
+    assert_eq!(kind(c.read_text_file(&fs, "../outside/secret", 10).await), E::BadPath);
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
+    assert!(c.directory_exists(&fs, "/in/").await.unwrap());
+    assert!(!c.directory_exists(&fs, "/none/").await.unwrap());
+    let mut task = h.new_task("t-1", None);
+    task.spec.selection = Selection::Entries(vec!["a/../../x".into()]);
+    assert_eq!(kind(c.create_task(&h.me, task).await), E::BadPath);
+}
+
+#[tokio::test]
+async fn a_fileset_is_destroyed_only_where_the_operator_allows_it() {
+    let h = Harness::new().await;
+    let (c, fs, id) = (&h.control, FileSystemId::from("cfs-1"), FilesetId::from("f-1"));
+    assert_eq!(kind(c.create_fileset(&h.me, fileset("f-1", "/a/b/")).await), E::NotFound(Noun::Directory));
+    assert_eq!(kind(c.create_fileset(&h.me, fileset("f-1", "/")).await), E::BadPath);
+    c.create_fileset(&h.me, fileset("f-1", "/a/")).await.unwrap();
+    for path in ["/a/", "/a/b/"] {
+        assert_eq!(kind(c.create_fileset(&h.me, fileset("f-2", path)).await), E::Exists(Noun::Fileset));
+    }
+    let you = Caller::account("you".into());
+    assert_eq!(kind(c.fileset(&you, &id).await), E::NotFound(Noun::Fileset));
+    assert_eq!(kind(c.delete_fileset(&you, &fs, &id).await), E::NotFound(Noun::Fileset));
+    std::fs::write(h.root.join("a/file"), [0; 100]).unwrap();
+    let small = Quota { size_limit: Some(50), file_count_limit: None };
+    let change = FilesetChange { quota: Some(Some(small)), ..FilesetChange::default() };
+    assert_eq!(kind(c.update_fileset(&h.me, &id, change).await), E::InvalidState);
+    assert_eq!(c.measure_fileset(&h.me, &id).await.unwrap().space_used, 100);
+    assert_eq!(kind(c.delete_fileset(&h.me, &fs, &id).await), E::Denied);
+    assert!(h.root.join("a/file").exists());
+    let mut flow = h.new_flow("df-1");
+    flow.fileset = Some(id.clone());
+    c.create_flow(&h.me, flow.clone()).await.unwrap();
+    flow.id = "df-2".into();
+    assert_eq!(kind(c.create_flow(&h.me, flow).await), E::InUse);
+    let allowed = FileSystem { allow_destroy: true, ..h.file_system("cfs-1", Origin::Config) };
+    c.put_file_system(allowed).await.unwrap();
+    assert_eq!(kind(c.delete_fileset(&h.me, &fs, &id).await), E::InUse);
+    c.delete_flow(&h.me, &"df-1".into()).await.unwrap();
+    let protect = FilesetChange { deletion_protection: Some(true), ..FilesetChange::default() };
+    c.update_fileset(&h.me, &id, protect).await.unwrap();
+    assert_eq!(kind(c.delete_fileset(&h.me, &fs, &id).await), E::InvalidState);
+    let free = FilesetChange { deletion_protection: Some(false), ..FilesetChange::default() };
+    c.update_fileset(&h.me, &id, free).await.unwrap();
+    c.delete_fileset(&h.me, &fs, &id).await.unwrap();
+    assert!(!h.root.join("a").exists() && h.root.join("in").exists());
+}
+
+#[tokio::test]
+async fn a_flow_is_asked_kept_to_its_owner_and_not_removed_under_a_task() {
+    let h = Harness::new().await;
+    let c = &h.control;
+    let f = c.create_flow(&h.me, h.new_flow("df-1")).await.unwrap();
+    assert_eq!(
+        (f.status, f.directory.path.as_str(), &f.directory.root),
+        (FlowStatus::Running, "in/", &h.root)
+    );
+    assert_eq!(kind(c.create_flow(&h.me, h.new_flow("df-1")).await), E::Exists(Noun::Flow));
+    h.world.object.fail(Some(connector::ErrorKind::Denied));
+    let f = c.create_flow(&h.me, h.new_flow("df-2")).await.unwrap();
+    assert_eq!((f.status, f.error.as_deref()), (FlowStatus::Misconfigured, Some("told to fail")));
+    assert_eq!(kind(c.create_task(&h.me, h.new_task("t-1", Some("df-2"))).await), E::InvalidState);
+    h.world.object.fail(None);
+    let key = Credentials { access_key_id: "ak2".into(), secret: c.seal("x") };
+    let change = FlowChange {
+        credentials: Some(key),
+        attributes: [("k".to_owned(), Some("v".to_owned()))].into(),
+        ..FlowChange::default()
+    };
+    let f = c.update_flow(&h.me, &"df-2".into(), change).await.unwrap();
+    assert_eq!((f.status, f.error, f.attributes.len()), (FlowStatus::Running, None, 1));
+    let you = Caller::account("you".into());
+    assert_eq!(kind(c.flow(&you, &f.id).await), E::NotFound(Noun::Flow));
+    assert_eq!(kind(c.delete_flow(&you, &f.id).await), E::NotFound(Noun::Flow));
+    let all = FlowFilter { account: Some("me".into()), ..FlowFilter::default() };
+    assert_eq!(c.flows(&you, &all, Page::default()).await.unwrap().1, 0);
+    assert_eq!(c.flows(&Caller::operator(), &FlowFilter::default(), Page::default()).await.unwrap().1, 2);
+    c.create_flow(&h.me, h.new_flow("df-3")).await.unwrap();
+    assert_eq!(kind(c.create_flow(&h.me, h.new_flow("df-4")).await), E::LimitExceeded);
+    c.create_task(&h.me, h.new_task("t-1", Some("df-1"))).await.unwrap();
+    assert_eq!(kind(c.delete_flow(&h.me, &"df-1".into()).await), E::InUse);
+    c.cancel_task(&h.me, &"t-1".into()).await.unwrap();
+    c.delete_flow(&h.me, &"df-1".into()).await.unwrap();
+    assert_eq!(kind(c.set_flow_status(&h.me, &"df-2".into(), FlowStatus::Starting).await), E::InvalidState);
+    c.set_flow_status(&h.me, &"df-2".into(), FlowStatus::Stopped).await.unwrap();
+}
+
+#[tokio::test]
+async fn tasks_reach_the_engine_and_obey_their_states() {
+    let h = Harness::new().await;
+    let (c, id) = (&h.control, TaskId::from("t-1"));
+    let t = c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+    assert_eq!((t.status, &t.spec.directory.root, t.attempt), (TaskStatus::Pending, &h.root, 0));
+    assert_eq!(h.world.wakes.load(Ordering::Relaxed), 1);
+    assert_eq!(kind(c.create_task(&h.me, h.new_task("t-1", None)).await), E::Exists(Noun::Task));
+    assert_eq!(kind(c.delete_task(&h.me, &id).await), E::InvalidState);
+    h.store.claim_next("w", Timestamp(h.clock.now().0), 1_000_000).await.unwrap().unwrap();
+    assert_eq!(c.pause_task(&h.me, &id).await.unwrap().status, TaskStatus::Pausing);
+    assert_eq!(*h.world.signals.lock().unwrap(), [id.clone()]);
+    assert_eq!(kind(c.pause_task(&h.me, &id).await), E::InvalidState);
+    let you = Caller::account("you".into());
+    assert_eq!(kind(c.cancel_task(&you, &id).await), E::NotFound(Noun::Task));
+    let mut file = h.new_task("sub-1", None);
+    (file.kind, file.parent) = (TaskKind::StreamFile, Some("stream".into()));
+    assert_eq!(kind(c.create_task(&h.me, file.clone()).await), E::NotFound(Noun::Task));
+    let stream = NewTask { kind: TaskKind::Stream, ..h.new_task("stream", None) };
+    assert_eq!(c.create_task(&h.me, stream).await.unwrap().status, TaskStatus::Executing);
+    c.create_task(&h.me, file).await.unwrap();
+    assert_eq!(kind(c.cancel_task(&h.me, &"stream".into()).await), E::InUse);
+    c.cancel_task(&h.me, &"sub-1".into()).await.unwrap();
+    assert_eq!(c.cancel_task(&h.me, &"stream".into()).await.unwrap().status, TaskStatus::Canceled);
+    assert_eq!(kind(c.cancel_task(&h.me, &"stream".into()).await), E::InvalidState);
+}
+
+#[tokio::test]
+async fn a_plan_counts_what_would_happen() {
+    let h = Harness::new().await;
+    let (src, dst) = (&h.world.object, &h.world.directory);
+    src.put("a", b"12345", 10);
+    src.put("b/1", b"xx", 10);
+    src.put("b/2", b"yyy", 10);
+    src.put("b2", b"z", 10);
+    dst.put("b/1", b"xx", 20);
+    dst.put("b/2", b"old!", 5);
+    let mut spec = h.new_task("t", None).spec;
+    let plan = h.control.plan(&spec).await.unwrap();
+    assert_eq!((plan.items, plan.files, plan.bytes, plan.skipped, plan.conflicts), (4, 3, 9, 1, 1));
+    assert!(plan.complete && plan.estimated_s >= 1);
+    spec.selection = Selection::Entries(vec!["b".into(), "b/".into(), "a".into()]);
+    let plan = h.control.plan(&spec).await.unwrap();
+    assert_eq!((plan.items, plan.files), (3, 2));
+    spec.selection =
+        Selection::One { from: "a".into(), to: "b/2".into(), condition: Precondition::default() };
+    let plan = h.control.plan(&spec).await.unwrap();
+    assert_eq!((plan.items, plan.conflicts), (1, 1));
+    spec.selection = Selection::All;
+    for i in 0..200 {
+        src.put(&format!("c/{i:03}"), b"", 1);
+    }
+    let plan = h.control.plan(&spec).await.unwrap();
+    assert!(!plan.complete && plan.items == 100, "{plan:?}");
+    src.fail(Some(connector::ErrorKind::NotFound));
+    assert_eq!(kind(h.control.plan(&spec).await), E::NotFound(Noun::Bucket));
+}
+
+#[tokio::test]
+async fn a_receipt_is_checked_against_the_destination() {
+    let h = Harness::new().await;
+    let (c, dst, id) = (&h.control, &h.world.directory, TaskId::from("t-1"));
+    c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+    assert_eq!(kind(c.receipt(&h.me, &id).await), E::NotFound(Noun::Receipt));
+    let mut manifest = String::new();
+    for (path, bytes) in [("a", &b"12345"[..]), ("b/1", b"xx"), ("b/2", b"yyy")] {
+        dst.put(path, bytes, 1);
+        let d = Digest::of(bytes);
+        let line = format!(
+            "{{\"path\":\"{path}\",\"size\":{},\"digest\":\"{d}\",\"outcome\":\"written\"}}\n",
+            d.len
+        );
+        manifest.push_str(&line);
+    }
+    manifest.push_str("{\"path\":\"no\",\"size\":1,\"outcome\":\"failed\"}\n");
+    h.complete("t-1", &manifest).await;
+    let v = c.verify_receipt(&h.me, &id).await.unwrap();
+    assert!(v.holds() && v.extra.is_empty(), "{v:?}");
+    assert_eq!((v.checked, v.same, v.bytes), (3, 3, 10));
+    dst.put("b/1", b"xy", 1);
+    dst.put("new", b"?", 1);
+    dst.files.lock().unwrap().remove(&b"b/2"[..]);
+    let v = c.verify_receipt(&h.me, &id).await.unwrap();
+    assert!(!v.holds());
+    assert_eq!(
+        (v.missing, v.different, v.extra),
+        (vec!["b/2".into()], vec!["b/1".into()], vec!["new".into()])
+    );
+    std::fs::write(c.report_path(&id, "manifest.jsonl").unwrap(), manifest.replace("12", "13")).unwrap();
+    let v = c.verify_receipt(&h.me, &id).await.unwrap();
+    std::fs::write(c.report_path(&id, "manifest.jsonl").unwrap(), format!("{manifest}\n")).unwrap();
+    let w = c.verify_receipt(&h.me, &id).await.unwrap();
+    assert!(!w.manifest_intact && !w.holds() && v.checked <= 3);
+    let you = Caller::account("you".into());
+    assert_eq!(kind(c.verify_receipt(&you, &id).await), E::NotFound(Noun::Task));
+}
+
+#[tokio::test]
+async fn report_names_and_tokens() {
+    let h = Harness::new().await;
+    let (c, t) = (&h.control, TaskId::from("task-1"));
+    assert!(c.report_path(&t, "failed.csv").unwrap().ends_with("reports/task-1/failed.csv"));
+    for bad in ["", "..", ".hidden", "../x", "a/b", "a\0", &"x".repeat(200)] {
+        assert_eq!(c.report_path(&t, bad), None, "{bad:?}");
+        assert_eq!(c.report_path(&bad.into(), "failed.csv"), None, "{bad:?}");
+    }
+    let token = c.report_token(&t, "failed.csv");
+    assert!(c.check_report_token(&t, "failed.csv", &token));
+    assert!(!c.check_report_token(&t, "total.csv", &token));
+    assert!(!c.check_report_token(&"task-2".into(), "failed.csv", &token));
+    for bad in ["", "0", "zz", &token[2..], &format!("{token}00"), &token.replace('0', "1")] {
+        assert!(bad == token || !c.check_report_token(&t, "failed.csv", bad), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_returned_once_and_never_printed() {
+    let h = Harness::new().await;
+    let c = &h.control;
+    let new = NewAccount { name: "n".into(), ..NewAccount::default() };
+    let (account, secret) = c.create_account(new).await.unwrap();
+    let (found, opened) = c.account_by_access_key(&account.access_key_id).await.unwrap().unwrap();
+    assert_eq!((&found, &opened), (&account, &secret));
+    assert!(!format!("{account:?}").contains(&secret));
+    assert!(c.account_by_access_key("AKIDnobody").await.unwrap().is_none());
+    c.set_account_active(&account.id, false).await.unwrap();
+    let (found, _) = c.account_by_access_key(&account.access_key_id).await.unwrap().unwrap();
+    assert!(!found.active, "a change is seen at once");
+    let key = GivenKey { access_key_id: account.access_key_id.clone(), secret: "hush-hush".into() };
+    assert!(!format!("{key:?}").contains("hush"));
+    let taken = NewAccount { id: Some("2".into()), key: Some(key), ..NewAccount::default() };
+    assert_eq!(kind(c.create_account(taken.clone()).await), E::Exists(Noun::Account));
+    let weak = GivenKey { access_key_id: "short".into(), secret: "x".into() };
+    assert_eq!(
+        kind(c.create_account(NewAccount { key: Some(weak), ..NewAccount::default() }).await),
+        E::Invalid
+    );
+    let declared = NewAccount { id: Some(account.id.0.clone()), ..taken };
+    c.declare_account(declared).await.unwrap();
+    let (_, opened) = c.account_by_access_key(&account.access_key_id).await.unwrap().unwrap();
+    assert_eq!(opened, "hush-hush");
+    c.create_flow(&h.me, h.new_flow("df-1")).await.unwrap();
+    h.store.close().await;
+    for file in std::fs::read_dir(h.dir.path()).unwrap().flatten().filter(|f| f.path().is_file()) {
+        let bytes = std::fs::read(file.path()).unwrap();
+        for hush in [&secret[..], "hush-hush", "flow-hush", "store-hush"] {
+            assert!(!bytes.windows(hush.len()).any(|w| w == hush.as_bytes()), "{:?}", file.path());
+        }
+    }
+}
+
+#[tokio::test]
+async fn upkeep_ends_history_and_asks_again() {
+    let h = Harness::new().await;
+    let c = &h.control;
+    c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+    h.complete("t-1", "").await;
+    c.remember(&h.me, "A", "tok", b"f", "id").await.unwrap();
+    h.world.object.fail(Some(connector::ErrorKind::Unavailable));
+    c.create_flow(&h.me, h.new_flow("df-1")).await.unwrap();
+    h.clock.advance(89 * 86_400 * 1_000_000);
+    let u = c.housekeeping().await.unwrap();
+    assert_eq!((u.tasks_forgotten, u.tokens_forgotten, u.flows_changed), (0, 1, 0));
+    c.create_task(&h.me, h.new_task("t-2", None)).await.unwrap();
+    h.world.object.fail(None);
+    h.clock.advance(2 * 86_400 * 1_000_000);
+    let folder = c.report_path(&"t-1".into(), "manifest.jsonl").unwrap();
+    assert!(folder.exists());
+    let u = c.housekeeping().await.unwrap();
+    assert_eq!((u.tasks_forgotten, u.flows_changed), (1, 1));
+    assert!(!folder.exists());
+    assert_eq!(kind(c.task(&h.me, &"t-1".into()).await), E::NotFound(Noun::Task));
+    assert!(c.task(&h.me, &"t-2".into()).await.is_ok());
+    assert_eq!(c.flow(&h.me, &"df-1".into()).await.unwrap().status, FlowStatus::Running);
+}

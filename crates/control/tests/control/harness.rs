@@ -1,0 +1,344 @@
+//! A control over a real SQLite store and trees that live in memory.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use connector::*;
+use control::*;
+use model::*;
+use runtime::{Clock, Micros, Random};
+use store::{Options, SealKey, Store};
+use tempfile::TempDir;
+
+type Files = Arc<Mutex<BTreeMap<Vec<u8>, (Vec<u8>, i64)>>>;
+
+#[derive(Clone, Default)]
+pub struct MemoryTree {
+    pub files: Files,
+    pub fails: Arc<Mutex<Option<connector::ErrorKind>>>,
+}
+
+impl MemoryTree {
+    pub fn put(&self, path: &str, bytes: &[u8], modified: i64) {
+        self.files.lock().unwrap().insert(path.into(), (bytes.to_vec(), modified));
+    }
+
+    pub fn fail(&self, kind: Option<connector::ErrorKind>) {
+        *self.fails.lock().unwrap() = kind;
+    }
+
+    fn ask(&self) -> connector::Result<()> {
+        match *self.fails.lock().unwrap() {
+            Some(kind) => Err(connector::Error::new(kind, "told to fail")),
+            None => Ok(()),
+        }
+    }
+
+    fn entry(path: &[u8], bytes: &[u8], modified_ns: i64) -> Entry {
+        Entry {
+            path: TreePath::new(path).unwrap(),
+            kind: EntryKind::File,
+            size: bytes.len() as u64,
+            modified_ns,
+            version: None,
+            meta: None,
+        }
+    }
+}
+
+struct Once(Option<Vec<connector::Result<Entry>>>);
+
+#[async_trait]
+impl EntryStream for Once {
+    async fn next(&mut self) -> connector::Result<Option<Vec<connector::Result<Entry>>>> {
+        Ok(self.0.take().filter(|page| !page.is_empty()))
+    }
+}
+
+#[async_trait]
+impl Tree for MemoryTree {
+    fn describe(&self) -> String {
+        "memory".into()
+    }
+
+    async fn probe(&self, _write: bool) -> connector::Result<Probe> {
+        self.ask().map(|()| Probe::default())
+    }
+
+    fn list(&self, request: ListRequest) -> Box<dyn EntryStream> {
+        let files = self.files.lock().unwrap();
+        let page = files.iter().filter(|(p, _)| p.starts_with(&request.prefix));
+        Box::new(Once(Some(page.map(|(p, (b, m))| Ok(Self::entry(p, b, *m))).collect())))
+    }
+
+    fn lane(&self) -> Box<dyn Lane> {
+        Box::new(self.clone())
+    }
+
+    fn settle(&self) -> connector::Result<()> {
+        Ok(())
+    }
+
+    async fn sweep(&self, _older_than_s: u64) -> connector::Result<u64> {
+        Ok(0)
+    }
+}
+
+struct OneBody(Option<Bytes>, Meta);
+
+#[async_trait(?Send)]
+impl Source for OneBody {
+    fn len(&self) -> u64 {
+        self.0.as_ref().map_or(0, |b| b.len() as u64)
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.1
+    }
+
+    async fn next(&mut self) -> connector::Result<Option<Bytes>> {
+        Ok(self.0.take())
+    }
+}
+
+fn no<T>() -> connector::Result<T> {
+    Err(connector::Error::new(connector::ErrorKind::Unsupported, "a test's tree is only read"))
+}
+
+#[async_trait(?Send)]
+impl Lane for MemoryTree {
+    async fn stat(&self, path: &TreePath) -> connector::Result<Option<Found>> {
+        let files = self.files.lock().unwrap();
+        let found = files.get(path.as_bytes());
+        Ok(found.map(|(b, m)| Found { entry: Self::entry(path.as_bytes(), b, *m), stamp: None }))
+    }
+
+    async fn open(&self, entry: &Entry, _range: Option<Range>) -> connector::Result<Body> {
+        let bytes = self.files.lock().unwrap().get(entry.path.as_bytes()).map(|(b, _)| b.clone());
+        Ok(Box::new(OneBody(bytes.map(Bytes::from), Meta::default())))
+    }
+
+    async fn put(&self, _: &Target, _: Body) -> connector::Result<Stored> {
+        no()
+    }
+
+    async fn put_dir(&self, _: &Target) -> connector::Result<()> {
+        no()
+    }
+
+    async fn begin(&self, _: &Target, _: u64) -> connector::Result<Upload> {
+        no()
+    }
+
+    async fn put_part(&self, _: &Target, _: &Upload, _: Part, _: Body) -> connector::Result<PartDone> {
+        no()
+    }
+
+    async fn finish(&self, _: &Target, _: &Upload, _: &[PartDone], _: &Meta) -> connector::Result<Stored> {
+        no()
+    }
+
+    async fn abort(&self, _: &Target, _: &Upload) -> connector::Result<()> {
+        no()
+    }
+
+    async fn remove(&self, _: &TreePath) -> connector::Result<bool> {
+        no()
+    }
+}
+
+#[derive(Default)]
+pub struct World {
+    pub object: MemoryTree,
+    pub directory: MemoryTree,
+    pub wakes: AtomicU32,
+    pub signals: Mutex<Vec<TaskId>>,
+}
+
+#[async_trait]
+impl Trees for World {
+    async fn object(
+        &self,
+        _: &ObjectEnd,
+        _: Option<&Credentials>,
+        _: MetadataDialect,
+    ) -> connector::Result<Arc<dyn Tree>> {
+        Ok(Arc::new(self.object.clone()))
+    }
+
+    fn directory(&self, _: &DirectoryEnd, _: Option<&TransferSpec>) -> connector::Result<Arc<dyn Tree>> {
+        Ok(Arc::new(self.directory.clone()))
+    }
+
+    async fn buckets(&self, _: &ObjectStore, _: Option<&Credentials>) -> connector::Result<Vec<String>> {
+        self.object.ask()?;
+        Ok(vec!["data-1".into(), "other".into()])
+    }
+}
+
+impl Dispatch for World {
+    fn wake(&self) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn signal(&self, task: &TaskId) {
+        self.signals.lock().unwrap().push(task.clone());
+    }
+}
+
+pub struct Harness {
+    pub control: Control,
+    pub world: Arc<World>,
+    pub store: Store,
+    pub clock: Clock,
+    pub root: PathBuf,
+    pub me: Caller,
+    pub dir: TempDir,
+}
+
+impl Harness {
+    /// One file system `cfs-1` and one object store `s3` that answers for `data-*`.
+    pub async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        std::fs::create_dir_all(root.join("in")).unwrap();
+        let seal = SealKey::new(&[7; 32]).unwrap();
+        let url = dir.path().join("state.db").display().to_string();
+        let store = Store::open(&url, &seal, Options::default()).await.unwrap();
+        let (world, clock) = (Arc::new(World::default()), Clock::manual(Micros(1_700_000_000_000_000)));
+        let control = Control::open(Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            random: Random::system(),
+            trees: world.clone(),
+            dispatch: world.clone(),
+            limits: Limits { flows_per_file_system: 3, plan_items: 100, ..Limits::default() },
+            data_dir: dir.path().into(),
+            seal,
+        });
+        let h = Self { control, world, store, clock, root, me: Caller::account("me".into()), dir };
+        h.control.put_file_system(h.file_system("cfs-1", Origin::Config)).await.unwrap();
+        h.control.put_object_store(h.object_store("s3", Origin::Config)).await.unwrap();
+        h
+    }
+
+    pub fn file_system(&self, id: &str, origin: Origin) -> FileSystem {
+        FileSystem {
+            id: id.into(),
+            product: Product::Cfs,
+            root: self.root.clone(),
+            version: String::new(),
+            description: String::new(),
+            capacity_gib: 1,
+            bandwidth_mbps: 1,
+            region: String::new(),
+            zone: String::new(),
+            allow_destroy: false,
+            origin,
+            created: Timestamp(1),
+        }
+    }
+
+    pub fn object_store(&self, id: &str, origin: Origin) -> ObjectStore {
+        ObjectStore {
+            id: id.into(),
+            url: "http://127.0.0.1:1".into(),
+            region: "r".into(),
+            dialect: Dialect::S3,
+            path_style: true,
+            access_key_id: Some("ak".into()),
+            secret: Some(self.control.seal("store-hush")),
+            buckets: vec!["data-*".into()],
+            hosts: vec!["*.cos.local".into()],
+            ca_pem: None,
+            origin,
+            created: Timestamp(1),
+        }
+    }
+
+    pub fn new_flow(&self, id: &str) -> NewFlow {
+        NewFlow {
+            id: id.into(),
+            door: Door::Cfs,
+            directory: DirectoryEnd {
+                file_system: "cfs-1".into(),
+                root: "/ignored".into(),
+                path: "/in/".into(),
+            },
+            fileset: None,
+            object: ObjectEnd { store: "s3".into(), bucket: "data-1".into(), prefix: String::new() },
+            credentials: Some(Credentials {
+                access_key_id: "ak".into(),
+                secret: self.control.seal("flow-hush"),
+            }),
+            name: "n".into(),
+            description: String::new(),
+            attributes: BTreeMap::new(),
+            sealed_attributes: BTreeMap::new(),
+            probe: true,
+        }
+    }
+
+    pub fn new_task(&self, id: &str, flow: Option<&str>) -> NewTask {
+        NewTask {
+            id: id.into(),
+            door: Door::Cfs,
+            kind: TaskKind::Transfer,
+            parent: None,
+            flow: flow.map(Into::into),
+            spec: TransferSpec {
+                direction: Direction::Import,
+                object: ObjectEnd { store: "s3".into(), bucket: "data-1".into(), prefix: String::new() },
+                credentials: None,
+                directory: DirectoryEnd {
+                    file_system: "cfs-1".into(),
+                    root: "/ignored".into(),
+                    path: "in".into(),
+                },
+                selection: Selection::All,
+                conflict: ConflictPolicy::KeepLatest,
+                data: DataType::MetaAndData,
+                dialect: MetadataDialect::Native,
+                create_directory: false,
+                default_file_mode: 0o644,
+                default_dir_mode: 0o755,
+            },
+            name: "t".into(),
+            attributes: BTreeMap::new(),
+            originator: Originator::User,
+        }
+    }
+
+    /// Runs a task to its end as an engine would.
+    pub async fn complete(&self, id: &str, manifest: &str) -> Task {
+        let now = Timestamp(self.clock.now().0);
+        let (t, _) = self.store.claim_next("w", now, 1_000_000).await.unwrap().unwrap();
+        assert_eq!(t.id.as_str(), id);
+        let path = self.control.report_path(&t.id, "manifest.jsonl").unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, manifest).unwrap();
+        let sum = ring::digest::digest(&ring::digest::SHA256, manifest.as_bytes());
+        let receipt = Receipt {
+            task: t.id.clone(),
+            ledger: Ledger::default(),
+            manifest: "manifest.jsonl".into(),
+            manifest_sha256: sum.as_ref().iter().map(|b| format!("{b:02x}")).collect(),
+            made: now,
+        };
+        let finish = store::Finish {
+            status: TaskStatus::Completed,
+            error: None,
+            ledger: Ledger::default(),
+            progress: Progress::default(),
+            checkpoint: None,
+            receipt: Some(receipt),
+            reports: Reports::default(),
+            at: now,
+        };
+        self.store.finish(&t.id, t.attempt, &finish).await.unwrap()
+    }
+}

@@ -1,0 +1,207 @@
+//! Every persisted format against the file that holds what was released. A format that changes must
+//! become a new version beside the old one; `WHARF_BLESS=1` writes the files that are missing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use model::*;
+
+use super::*;
+
+fn check<R: Record>(name: &str, record: &R, read: impl Fn(R) -> Result<R>) {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", name].iter().collect();
+    let now: serde_json::Value = serde_json::from_str(&encode(record).unwrap()).unwrap();
+    if !path.exists() && std::env::var_os("WHARF_BLESS").is_some() {
+        std::fs::write(&path, format!("{now:#}\n")).unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let released: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(now, released, "{name}: what is written has changed");
+    let again = encode(&read(decode::<R>(&text).unwrap()).unwrap()).unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&again).unwrap(),
+        released,
+        "{name}: read and written again"
+    );
+    let newer = text.replacen(&format!("\"v\": {}", R::VERSION), "\"v\": 99", 1);
+    let e = decode::<R>(&newer).err().unwrap();
+    assert_eq!(e.kind(), ErrorKind::Version, "{name}: {e}");
+    assert!(decode::<R>("{}").is_err() && decode::<R>("").is_err());
+}
+
+fn ends() -> (DirectoryEnd, ObjectEnd, Credentials) {
+    (
+        DirectoryEnd { file_system: "cfs-1".into(), root: "/srv/data".into(), path: "in/".into() },
+        ObjectEnd { store: "store".into(), bucket: "bucket".into(), prefix: "prefix/".into() },
+        Credentials { access_key_id: "AKID".into(), secret: Sealed(vec![1, 254, 3]) },
+    )
+}
+
+#[test]
+fn places() {
+    let account = Account {
+        id: "100000000001".into(),
+        name: "name".into(),
+        access_key_id: "AKID".into(),
+        secret: Sealed(vec![1, 2, 255]),
+        app_id: "1250000000".into(),
+        operator: true,
+        active: true,
+        created: Timestamp(1_700_000_000_000_000),
+    };
+    check("account.v1.json", &AccountRecord::of(&account), |r| Ok(AccountRecord::of(&r.noun()?)));
+    let fs = FileSystem {
+        id: "cpfs-1".into(),
+        product: Product::CpfsGeneral,
+        root: "/srv/data".into(),
+        version: "2.7.0".into(),
+        description: "words".into(),
+        capacity_gib: 3600,
+        bandwidth_mbps: 1500,
+        region: "cn-hangzhou".into(),
+        zone: "cn-hangzhou-i".into(),
+        allow_destroy: false,
+        origin: Origin::Config,
+        created: Timestamp(1),
+    };
+    check("file-system.v1.json", &FileSystemRecord::of(&fs).unwrap(), |r| FileSystemRecord::of(&r.noun()?));
+    let fileset = Fileset {
+        id: "fset-1".into(),
+        account: "100000000001".into(),
+        file_system: "cpfs-1".into(),
+        path: "/a/b/".into(),
+        description: "words".into(),
+        deletion_protection: true,
+        quota: Some(Quota { size_limit: Some(u64::MAX), file_count_limit: None }),
+        status: FilesetStatus::Created,
+        space_used: 5,
+        files_used: 6,
+        created: Timestamp(1),
+        updated: Timestamp(2),
+    };
+    check("fileset.v1.json", &FilesetRecord::of(&fileset), |r| Ok(FilesetRecord::of(&r.noun()?)));
+    let store = ObjectStore {
+        id: "store".into(),
+        url: "http://127.0.0.1:9000".into(),
+        region: "us-east-1".into(),
+        dialect: Dialect::Oss,
+        path_style: true,
+        access_key_id: Some("AKID".into()),
+        secret: Some(Sealed(vec![0])),
+        buckets: vec!["*".into()],
+        hosts: vec!["*.cos.ap-guangzhou.myqcloud.com".into()],
+        ca_pem: None,
+        origin: Origin::Registered,
+        created: Timestamp(1),
+    };
+    check("object-store.v1.json", &ObjectStoreRecord::of(&store), |r| Ok(ObjectStoreRecord::of(&r.noun()?)));
+}
+
+#[test]
+fn flows() {
+    let (directory, object, credentials) = ends();
+    let flow = Flow {
+        id: "df-1".into(),
+        account: "100000000001".into(),
+        door: Door::Nas,
+        directory,
+        fileset: Some("fset-1".into()),
+        object,
+        credentials: Some(credentials),
+        status: FlowStatus::Misconfigured,
+        error: Some("why".into()),
+        name: "name".into(),
+        description: "words".into(),
+        attributes: BTreeMap::from([("Throughput".into(), "600".into())]),
+        sealed_attributes: BTreeMap::from([("Password".into(), Sealed(vec![7]))]),
+        created: Timestamp(1),
+        updated: Timestamp(2),
+    };
+    check("flow.v1.json", &FlowRecord::of(&flow).unwrap(), |r| FlowRecord::of(&r.noun()?));
+}
+
+fn task(selection: Selection) -> Task {
+    let (directory, object, credentials) = ends();
+    Task {
+        id: "task-1".into(),
+        account: "a".into(),
+        door: Door::Cfs,
+        kind: TaskKind::Transfer,
+        parent: None,
+        flow: None,
+        file_system: "cfs-1".into(),
+        spec: TransferSpec {
+            direction: Direction::Export,
+            object,
+            credentials: Some(credentials),
+            directory,
+            selection,
+            conflict: ConflictPolicy::IfChanged,
+            data: DataType::MetaAndData,
+            dialect: MetadataDialect::AlibabaLingjun,
+            create_directory: true,
+            default_file_mode: 0o640,
+            default_dir_mode: 0o750,
+        },
+        status: TaskStatus::Pending,
+        error: None,
+        ledger: Ledger::default(),
+        progress: Progress::default(),
+        reports: Reports::default(),
+        originator: Originator::User,
+        attempt: 0,
+        name: String::new(),
+        attributes: BTreeMap::from([("TaskAction".into(), "Export".into())]),
+        created: Timestamp(1),
+        started: None,
+        ended: None,
+    }
+}
+
+#[test]
+fn tasks() {
+    let condition = Precondition { mtime_ns: Some(-1), size: Some(2) };
+    let selections = [
+        ("all", Selection::All),
+        ("includes", Selection::Includes(vec!["a/".into()])),
+        ("entries", Selection::Entries(vec!["a".into(), "b/".into()])),
+        ("csv", Selection::CsvUnder("lists/".into())),
+        ("list-file", Selection::ListFile("list.txt".into())),
+        ("list-url", Selection::ListUrl("http://127.0.0.1/list".into())),
+        ("one", Selection::One { from: "a".into(), to: "b".into(), condition }),
+    ];
+    for (name, selection) in selections {
+        let t = task(selection);
+        check(&format!("task-{name}.v1.json"), &SpecRecord::of(&t).unwrap(), |r| {
+            let (spec, attributes) = r.nouns()?;
+            SpecRecord::of(&Task { spec, attributes, ..task(Selection::All) })
+        });
+    }
+}
+
+#[test]
+fn accounts_of_tasks() {
+    let mut ledger = Ledger::default();
+    ledger.book(Outcome::Written, u64::MAX >> 1);
+    ledger.book(Outcome::Failed, 3);
+    let progress =
+        Progress { items_found: 1, bytes_found: 2, scan_done: true, bytes_per_s: 3, remaining_s: Some(4) };
+    check("ledger.v1.json", &AccountBook::of(&ledger, &progress), |r| {
+        let (l, p) = r.nouns();
+        Ok(AccountBook::of(&l, &p))
+    });
+    let reports =
+        Reports { total: Some("total.csv".into()), failed: Some("failed.csv".into()), ..Reports::default() };
+    check("outcome.v1.json", &OutcomeRecord::of(Some("why"), &reports), |r| {
+        let (e, r) = r.nouns();
+        Ok(OutcomeRecord::of(e.as_deref(), &r))
+    });
+    let receipt = Receipt {
+        task: "task-1".into(),
+        ledger,
+        manifest: "manifest.jsonl".into(),
+        manifest_sha256: "00ff".into(),
+        made: Timestamp(5),
+    };
+    check("receipt.v1.json", &ReceiptRecord::of(&receipt), |r| Ok(ReceiptRecord::of(&r.noun())));
+}
