@@ -212,7 +212,8 @@ pub fn token_mismatch() -> Fault {
     )
 }
 
-/// What a use case refused, in the vendor's words. Internal errors are logged here, once, and not told.
+/// What a use case refused, in the vendor's words. Internal errors are logged here, once, and not told;
+/// neither are addresses of endpoints and directories.
 #[must_use]
 pub fn of(e: &Error) -> Fault {
     match e.kind {
@@ -220,16 +221,22 @@ pub fn of(e: &Error) -> Fault {
         ErrorKind::Exists(_) | ErrorKind::InUse => dependency(&e.message),
         ErrorKind::InvalidState | ErrorKind::Denied => state(&e.message),
         ErrorKind::LimitExceeded => over_limit(&e.message),
-        ErrorKind::Unreachable => Fault::new(
-            400,
-            "InvalidSourceStorage.Unreachable",
-            with("The specified source storage can't be reached.", &e.message),
-        ),
-        ErrorKind::BadCredentials => Fault::new(
-            400,
-            "InvalidSourceStorage.PermissionDenied",
-            with("The specified source storage denies access.", &e.message),
-        ),
+        ErrorKind::Unreachable => {
+            tracing::warn!(error = %e, "one end of a flow can't be reached");
+            Fault::new(
+                400,
+                "InvalidSourceStorage.Unreachable",
+                "The specified source storage can't be reached.",
+            )
+        }
+        ErrorKind::BadCredentials => {
+            tracing::warn!(error = %e, "one end of a flow denies access");
+            Fault::new(
+                400,
+                "InvalidSourceStorage.PermissionDenied",
+                "The specified source storage denies access.",
+            )
+        }
         ErrorKind::BadPath | ErrorKind::Invalid => parameter(&e.message),
         ErrorKind::Unsupported => not_supported(&e.message),
         ErrorKind::TokenMismatch => token_mismatch(),

@@ -1,7 +1,7 @@
 //! How tasks and subtasks are shown: progress, figures, reports.
 
 use api::encode;
-use model::{Door, Originator, Task, TaskKind, TaskStatus, Timestamp};
+use model::{Door, Originator, Selection, Task, TaskKind, TaskStatus, Timestamp};
 use serde_json::{Value, json};
 
 use crate::family::Family;
@@ -129,16 +129,21 @@ pub fn subtask(t: &Task, now: Timestamp) -> Value {
     })
 }
 
-/// What the moved file was. The engine leaves time and checksum on the task when it has moved it.
+/// What the moved file was. Time and checksum stand in the task's attributes once it was moved; a time
+/// that the request asked for is the file's too, or the subtask would have failed.
 fn file_detail(t: &Task) -> Value {
     let kept = |name: &str| t.attributes.get(name).map(String::as_str).unwrap_or_default();
-    let number = |name: &str| kept(name).parse::<i64>().unwrap_or(0);
+    let number = |name: &str| kept(name).parse::<i64>().ok();
     if t.status != TaskStatus::Completed {
         return json!({"Checksum": "", "ModifyTime": 0, "Size": 0});
     }
+    let asked = match &t.spec.selection {
+        Selection::One { condition, .. } => condition.mtime_ns,
+        _ => None,
+    };
     json!({
         "Checksum": kept("FileDetail.Checksum"),
-        "ModifyTime": number("FileDetail.ModifyTime"),
+        "ModifyTime": number("FileDetail.ModifyTime").or(asked).unwrap_or(0),
         "Size": t.ledger.bytes.read,
     })
 }
@@ -197,7 +202,7 @@ mod tests {
     use super::*;
     use model::{
         ConflictPolicy, DataType, Direction, DirectoryEnd, Ledger, MetadataDialect, ObjectEnd, Outcome,
-        Progress, Reports, Selection, TransferSpec,
+        Progress, Reports, TransferSpec,
     };
 
     pub(crate) fn sample() -> Task {
