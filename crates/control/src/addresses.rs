@@ -45,10 +45,10 @@ pub(crate) fn answers(store: &ObjectStore, bucket: &str) -> bool {
 pub(crate) fn by_bucket<'a>(stores: &'a [ObjectStore], bucket: &str) -> Option<&'a ObjectStore> {
     let mut best: Option<(usize, &ObjectStore)> = None;
     for store in stores {
-        if let Some(n) = fit(store, bucket) {
-            if best.is_none_or(|(m, _)| n > m) {
-                best = Some((n, store));
-            }
+        if let Some(n) = fit(store, bucket)
+            && best.is_none_or(|(m, _)| n > m)
+        {
+            best = Some((n, store));
         }
     }
     best.map(|(_, store)| store)

@@ -151,7 +151,7 @@ pub(crate) fn from_connector(e: &connector::Error, missing: Noun) -> Error {
 }
 
 /// A blocking call that panicked.
-pub(crate) fn lost_call(why: String) -> Error {
+pub(crate) fn lost_call(why: impl fmt::Display) -> Error {
     tracing::error!(error = %why, "a blocking call failed");
     Error::new(ErrorKind::Internal, "the server failed to answer")
 }

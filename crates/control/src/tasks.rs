@@ -163,10 +163,10 @@ impl Control {
         for id in folders {
             let Some(folder) = self.report_folder(&id) else { continue };
             let removed = runtime::blocking(move || std::fs::remove_dir_all(folder)).await;
-            if let Ok(Err(e)) = removed {
-                if e.kind() != std::io::ErrorKind::NotFound {
-                    tracing::warn!(task = %id, error = %e, "the reports of a task could not be removed");
-                }
+            if let Ok(Err(e)) = removed
+                && e.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(task = %id, error = %e, "the reports of a task could not be removed");
             }
         }
         Ok(())

@@ -81,7 +81,7 @@ impl Control {
             let mut answer = answer;
             let reactor = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(reactor) => reactor,
-                Err(e) => return drop(answer.send(Err(lost_call(e.to_string())))),
+                Err(e) => return drop(answer.send(Err(lost_call(e)))),
             };
             let local = tokio::task::LocalSet::new();
             let done = local.block_on(&reactor, async {
@@ -95,8 +95,8 @@ impl Control {
                 let _ = answer.send(done);
             }
         });
-        thread.map_err(|e| lost_call(e.to_string()))?;
-        wait.await.map_err(|_| lost_call("the verifying thread ended early".into()))?
+        thread.map_err(lost_call)?;
+        wait.await.map_err(|_| lost_call("the verifying thread ended early"))?
     }
 
     async fn destination(&self, task: &Task) -> Result<Arc<dyn Tree>> {

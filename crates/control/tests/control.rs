@@ -204,7 +204,7 @@ async fn tasks_reach_the_engine_and_obey_their_states() {
     assert_eq!(kind(c.delete_task(&h.me, &id).await), E::InvalidState);
     h.store.claim_next("w", Timestamp(h.clock.now().0), 1_000_000).await.unwrap().unwrap();
     assert_eq!(c.pause_task(&h.me, &id).await.unwrap().status, TaskStatus::Pausing);
-    assert_eq!(*h.world.signals.lock().unwrap(), [id.clone()]);
+    assert_eq!(*h.world.signals.lock().unwrap(), std::slice::from_ref(&id));
     assert_eq!(kind(c.pause_task(&h.me, &id).await), E::InvalidState);
     let you = Caller::account("you".into());
     assert_eq!(kind(c.cancel_task(&you, &id).await), E::NotFound(Noun::Task));

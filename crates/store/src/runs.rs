@@ -5,6 +5,8 @@
 //! changes nothing when the task has moved on ([`ErrorKind::Fenced`]). A lease only says when a silent
 //! worker may be replaced; safety comes from the attempt, not from clocks.
 
+use std::collections::BTreeMap;
+
 use model::{Ledger, TaskId, TaskStatus, Timestamp, Transition};
 
 use crate::db::{Durability, Tx, Value, values};
@@ -171,6 +173,34 @@ impl Store {
         }
         tx.commit().await?;
         Ok(task)
+    }
+
+    /// Adds what a run learned of its task in its door's words (a single file's particulars). Existing
+    /// names are replaced.
+    ///
+    /// # Errors
+    /// `Fenced` when `attempt` is not the task's current run.
+    pub async fn set_task_attributes(
+        &self,
+        id: &TaskId,
+        attempt: u32,
+        attributes: BTreeMap<String, String>,
+    ) -> Result<()> {
+        let mut tx = self.0.db.begin(Durability::Power).await?;
+        let mut task = task_in(&mut tx, id).await?;
+        if task.attempt != attempt {
+            return Err(Error::new(ErrorKind::Fenced, format!("run {attempt} of task {id} is no longer the current one")));
+        }
+        task.attributes.extend(attributes);
+        let record = encode(&crate::records::SpecRecord::of(&task)?)?;
+        tx.execute("UPDATE task_specs SET record = $2 WHERE task = $1", values![id.as_str(), record]).await?;
+        tx.commit().await
+    }
+
+    /// No other process can have this store open (a SQLite file): at a start every lease is a dead one's.
+    #[must_use]
+    pub fn is_single_process(&self) -> bool {
+        matches!(self.0.db, crate::db::Db::Sqlite(_))
     }
 
     /// The stored checkpoint; empty when there is none.

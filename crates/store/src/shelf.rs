@@ -58,12 +58,12 @@ impl<T> Shelf<T> {
         }
         let before = self.changes.load(Ordering::SeqCst);
         let rows = Arc::new(load.await?);
-        if self.enabled && rows.len() <= MAX_ROWS {
-            if let Ok(mut copy) = self.copy.lock() {
-                if self.changes.load(Ordering::SeqCst) == before {
-                    *copy = Some(rows.clone());
-                }
-            }
+        if self.enabled
+            && rows.len() <= MAX_ROWS
+            && let Ok(mut copy) = self.copy.lock()
+            && self.changes.load(Ordering::SeqCst) == before
+        {
+            *copy = Some(rows.clone());
         }
         Ok(rows)
     }
