@@ -80,8 +80,9 @@ impl Steer {
     /// Waits until something other than [`Wish::GoOn`] is wanted.
     pub async fn stop_wished(&self) -> Wish {
         let mut listen = self.0.subscribe();
-        match listen.wait_for(|w| *w != Wish::GoOn).await {
-            Ok(w) => *w,
+        let wished = listen.wait_for(|w| *w != Wish::GoOn).await.map(|w| *w);
+        match wished {
+            Ok(wish) => wish,
             // `self` holds the sender, so it can't be gone.
             Err(_) => std::future::pending().await,
         }

@@ -41,6 +41,8 @@ pub(super) enum LineKind {
     File,
     Dir,
     Link,
+    /// Something a listing could only describe: the path is words for people.
+    Nameless,
 }
 
 /// A line of the account.
@@ -53,6 +55,16 @@ pub(super) struct Line {
     pub outcome: Outcome,
     pub digest: Option<Digest>,
     pub reason: Cow<'static, str>,
+}
+
+impl Line {
+    /// The path for people: bytes that aren't UTF-8 and control characters come as `\xNN`.
+    pub fn shown(&self) -> String {
+        match self.kind {
+            LineKind::Nameless => String::from_utf8_lossy(&self.path).into_owned(),
+            _ => connector::display_bytes(&self.path),
+        }
+    }
 }
 
 /// An outcome in its place.

@@ -91,8 +91,7 @@ impl Clerk {
         let Some(line) = &record.line else { return Ok(()) };
         self.ledger.book(line.outcome, line.size);
         if line.outcome == Outcome::Failed && self.failures.len() < FAILURES {
-            let path = connector::display_bytes(&line.path);
-            self.failures.push(Failure { path, reason: line.reason.to_string() });
+            self.failures.push(Failure { path: line.shown(), reason: line.reason.to_string() });
         }
         match &mut self.reports {
             Some(reports) => reports.add(line),

@@ -155,6 +155,12 @@ pub(super) async fn work(cx: &LaneCx, mut item: Box<Item>) {
 /// Books an outcome.
 pub(super) fn settle(cx: &LaneCx, item: Box<Item>, fate: Fate) {
     let run = &cx.run;
+    let mut fate = fate;
+    if let (Outcome::Written, What::Entry(e)) = (fate.outcome, &item.what) {
+        // Further names and links count with the size that they were listed with, however they were written:
+        // a resumed run that finds them there books the same.
+        fate.size = e.size;
+    }
     let kind = match &item.what {
         What::Entry(e) if e.kind == EntryKind::Dir => LineKind::Dir,
         What::Entry(Entry { kind: EntryKind::Symlink { .. }, .. }) => LineKind::Link,

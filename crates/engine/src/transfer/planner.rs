@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use connector::{Entry, EntryKind, Error, ErrorKind, ListRequest, Result, TreePath, display_bytes};
+use connector::{Entry, EntryKind, Error, ErrorKind, ListRequest, Result, TreePath};
 use model::Outcome;
 
 use super::Compare;
@@ -241,16 +241,14 @@ impl Planner {
     }
 
     async fn bad_name(&mut self, name: &[u8], reason: &'static str) {
-        let shown = display_bytes(name);
-        self.refused(Step::Alone, shown.as_bytes(), reason.into()).await;
+        self.refused(Step::Alone, name, reason.into()).await;
     }
 
     async fn refused(&mut self, step: Step, name: &[u8], reason: std::borrow::Cow<'static, str>) {
         self.run.live.found(1, 0);
         self.run.live.settled(Outcome::Failed, 0);
-        let line = Line {
-            path: name.into(),
-            kind: LineKind::File,
+        let kind = if step == Step::Nameless { LineKind::Nameless } else { LineKind::File };
+        let line = Line { path: name.into(), kind,
             size: 0,
             outcome: Outcome::Failed,
             digest: None,

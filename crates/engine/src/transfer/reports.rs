@@ -69,7 +69,7 @@ impl Reports {
     pub fn add(&mut self, line: &Line) -> io::Result<()> {
         let manifest = manifest_line(line);
         let mut row = Vec::with_capacity(line.path.len() + 48);
-        csv_field(&mut row, &line.path);
+        csv_field(&mut row, line.shown().as_bytes());
         let _ = write!(row, ",{}", line.size);
         let plain = row.len();
         let _ = writeln!(row, ",{}", outcome_name(line.outcome));
@@ -143,7 +143,7 @@ fn manifest_line(line: &Line) -> Vec<u8> {
     }
     let _ = write!(v, ",\"size\":{}", line.size);
     match line.kind {
-        LineKind::File => {}
+        LineKind::File | LineKind::Nameless => {}
         LineKind::Dir => v.extend_from_slice(b",\"kind\":\"dir\""),
         LineKind::Link => v.extend_from_slice(b",\"kind\":\"link\""),
     }
@@ -154,14 +154,18 @@ fn manifest_line(line: &Line) -> Vec<u8> {
     v
 }
 
-/// RFC 4180. Bytes that aren't UTF-8 and control characters come as `\xNN`.
+/// RFC 4180.
 fn csv_field(v: &mut Vec<u8>, bytes: &[u8]) {
-    let plain = bytes.iter().all(|b| (0x20..0x7f).contains(b) && !matches!(b, b'"' | b',' | b'\\'));
-    if plain {
+    if !bytes.iter().any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r')) {
         return v.extend_from_slice(bytes);
     }
     v.push(b'"');
-    v.extend_from_slice(connector::display_bytes(bytes).replace('"', "\"\"").as_bytes());
+    for b in bytes {
+        if *b == b'"' {
+            v.push(b'"');
+        }
+        v.push(*b);
+    }
     v.push(b'"');
 }
 

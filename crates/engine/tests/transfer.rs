@@ -1,0 +1,307 @@
+//! Runs of the engine over trees in memory: outcomes, faults, resting and going on.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::wildcard_imports, missing_docs)]
+
+#[path = "support/bench.rs"]
+mod bench;
+#[path = "support/memory.rs"]
+mod memory;
+
+use std::sync::Arc;
+
+use bench::{Bench, Book, journaled};
+use connector::ErrorKind;
+use engine::transfer::Ended;
+use engine::{Select, Wish};
+use memory::{Mishap, Op, Style, What};
+use model::ConflictPolicy;
+
+fn tree(b: &Bench) {
+    b.source.file("a.txt", b"hello");
+    b.source.file("d/one", b"1");
+    b.source.file("d/e/two", b"22");
+    b.source.file("z", &[7; 200]);
+    b.source.set(b"d/empty/", What::Dir, 3600);
+    b.source.set(b"d/link", What::Symlink(b"../a.txt".to_vec()), 3600);
+}
+
+#[tokio::test]
+async fn a_tree_goes_out_and_a_second_run_moves_nothing() {
+    for to in [Style::Bucket, Style::Directory] {
+        let mut b = Bench::new(Style::Directory, to);
+        tree(&b);
+        let first = b.run().await;
+        assert_eq!(first.ended, Ended::Done, "{:?}", first.failures);
+        assert_eq!((first.ledger.items.read, first.ledger.items.written), (8, 8), "{:?}", first.failures);
+        assert_eq!(b.destination.content("z").unwrap(), [7; 200]);
+        assert_eq!(b.destination.lock().parts.len(), 13);
+        assert!(b.destination.lock().nodes.contains_key(&b"d/empty/"[..]));
+        b.clock.advance(3_600_000_000);
+        b.options.run = "run-2".to_owned();
+        let second = b.run().await;
+        assert!(second.is_success());
+        assert_eq!(second.ledger.items.unchanged, 8, "{to:?} {:?} {:?}", second.ledger, b.destination.lock().writes);
+        assert_eq!(second.ledger.items.written, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_comes_in_with_collisions_and_bad_keys_named() {
+    let b = Bench::new(Style::Bucket, Style::Directory);
+    for (key, content) in [("a", "file"), ("a.b", "between"), ("a/b", "lost"), ("a/c/d", "lost too"), ("k/", "")] {
+        let what = if key.ends_with('/') { What::Dir } else { What::File(content.as_bytes().to_vec()) };
+        b.source.set(key.as_bytes(), what, 3600);
+    }
+    b.source.lock().bad_keys = vec![b"../x".to_vec(), b"b//c".to_vec(), b"zz\0".to_vec()];
+    let out = b.run().await;
+    assert_eq!(out.ended, Ended::Done);
+    assert_eq!((out.ledger.items.read, out.ledger.items.written, out.ledger.items.failed), (8, 3, 5));
+    let mut failed: Vec<_> = out.failures.iter().map(|f| f.path.clone()).collect();
+    failed.sort();
+    assert_eq!(failed, ["../x", "a/b", "a/c/d", "b//c", "zz\\x00"]);
+    assert_eq!(b.destination.content("a").unwrap(), b"file");
+}
+
+#[tokio::test]
+async fn policies_do_what_they_say() {
+    for (policy, want, written) in [
+        (ConflictPolicy::Skip, "old", false),
+        (ConflictPolicy::Overwrite, "new", true),
+        (ConflictPolicy::KeepLatest, "old", false),
+        (ConflictPolicy::IfChanged, "new", true),
+    ] {
+        let mut b = Bench::new(Style::Directory, Style::Directory);
+        b.options.conflict = policy;
+        b.options.directories = false;
+        b.source.file("f", b"new");
+        b.destination.set(b"f", What::File(b"old".to_vec()), 60);
+        let out = b.run().await;
+        assert!(out.is_success());
+        assert_eq!(b.destination.content("f").unwrap(), want.as_bytes(), "{policy:?}");
+        assert_eq!(out.ledger.items.written == 1, written);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_booked_once_and_not_written_twice() {
+    for policy in [ConflictPolicy::Skip, ConflictPolicy::IfChanged, ConflictPolicy::Overwrite] {
+        let mut b = Bench::new(Style::Directory, Style::Bucket);
+        b.options.conflict = policy;
+        b.source.file("a", b"x");
+        b.source.file("big", &[1; 100]);
+        b.destination.script(Op::Put, "a", &[Mishap::After(ErrorKind::Unavailable)]);
+        b.destination.script(Op::Finish, "big", &[Mishap::After(ErrorKind::Unavailable)]);
+        let out = b.run().await;
+        assert!(out.is_success(), "{:?}", out.failures);
+        assert_eq!(out.ledger.items.written, 2);
+        assert_eq!(b.destination.lock().writes.len(), 2, "{policy:?}");
+    }
+}
+
+#[tokio::test]
+async fn passing_faults_pass_and_lasting_ones_stay_with_their_item() {
+    let b = Bench::new(Style::Directory, Style::Bucket);
+    for k in ["a", "b", "c", "d", "e"] {
+        b.source.file(k, k.as_bytes());
+    }
+    b.source.file("large", &[3; 150]);
+    b.source.script(Op::Open, "a", &[Mishap::Truncated, Mishap::Before(ErrorKind::Unavailable)]);
+    b.destination.script(Op::Put, "b", &[Mishap::Before(ErrorKind::Throttled)]);
+    b.destination.script(Op::Put, "c", &[Mishap::Before(ErrorKind::Unacceptable)]);
+    b.source.script(Op::Open, "d", &[Mishap::Before(ErrorKind::Denied)]);
+    b.source.script(Op::List, "", &[Mishap::Before(ErrorKind::Unavailable)]);
+    b.destination.script(Op::PutPart, "large", &[Mishap::Before(ErrorKind::Unavailable), Mishap::After(ErrorKind::Corrupt)]);
+    let out = b.run().await;
+    assert_eq!(out.ended, Ended::Done);
+    assert_eq!((out.ledger.items.written, out.ledger.items.failed), (4, 2), "{:?}", out.failures);
+    assert_eq!(b.destination.content("large").unwrap(), [3; 150]);
+}
+
+#[tokio::test]
+async fn what_changes_or_vanishes_meanwhile_is_listed_again() {
+    let b = Bench::new(Style::Directory, Style::Bucket);
+    for k in ["a", "b", "c"] {
+        b.source.file(k, b"one");
+    }
+    b.source.script(Op::Open, "a", &[Mishap::Before(ErrorKind::Changed)]);
+    b.source.script(Op::Open, "b", &[Mishap::Before(ErrorKind::Changed), Mishap::Before(ErrorKind::Changed)]);
+    b.source.script(Op::Open, "c", &[Mishap::Before(ErrorKind::NotFound), Mishap::Before(ErrorKind::NotFound)]);
+    let out = b.run().await;
+    assert_eq!((out.ledger.items.written, out.ledger.items.failed), (1, 2));
+    assert!(out.failures.iter().any(|f| f.reason.starts_with("changed")));
+}
+
+#[tokio::test]
+async fn a_full_destination_and_a_dead_one_end_the_run() {
+    let b = Bench::new(Style::Directory, Style::Bucket);
+    for n in 0..300 {
+        b.source.file(&format!("f{n:03}"), b"x");
+        b.destination.script(Op::Put, &format!("f{n:03}"), &[Mishap::Before(ErrorKind::Denied)]);
+    }
+    let out = b.run().await;
+    assert!(matches!(out.ended, Ended::Failed(ErrorKind::Denied, _)), "{:?}", out.ended);
+    assert!(out.ledger.balance().is_ok() && out.ledger.items.failed < 100);
+    b.destination.script(Op::Put, "f000", &[Mishap::Before(ErrorKind::Full)]);
+    let out = b.run().await;
+    assert!(matches!(out.ended, Ended::Failed(ErrorKind::Full, _)));
+}
+
+#[tokio::test]
+async fn hard_links_stay_links_or_become_copies() {
+    let b = Bench::new(Style::Directory, Style::Directory);
+    b.source.file("a", b"shared");
+    b.source.set(b"b", What::HardLink(b"a".to_vec()), 3600);
+    b.source.set(b"c/d", What::HardLink(b"a".to_vec()), 3600);
+    b.destination.script(Op::Put, "a", &[Mishap::Slow(30)]);
+    let out = b.run().await;
+    assert!(out.is_success(), "{:?}", out.failures);
+    assert_eq!(b.destination.content("c/d").unwrap(), b"shared");
+    let b = Bench::new(Style::Bucket, Style::Directory);
+    b.source.file("a", b"shared");
+    b.source.set(b"b", What::HardLink(b"a".to_vec()), 3600);
+    b.destination.script(Op::Put, "a", &[Mishap::Before(ErrorKind::Unacceptable)]);
+    let out = b.run().await;
+    assert_eq!((out.ledger.items.written, out.ledger.items.failed), (1, 1));
+    assert_eq!(b.destination.content("b").unwrap(), b"shared");
+}
+
+#[tokio::test]
+async fn selections_take_what_they_name() {
+    let b = Bench::new(Style::Directory, Style::Bucket);
+    tree(&b);
+    let mut job = b.job();
+    job.select = Select::Entries([&b"d/e/"[..], b"/a.txt", b"nope", b"../x", b"none/"].map(<[u8]>::to_vec).to_vec());
+    let out = engine::transfer::run(job).await;
+    assert_eq!(out.ended, Ended::Done);
+    let mut failed: Vec<_> = out.failures.iter().map(|f| f.path.as_str()).collect();
+    failed.sort_unstable();
+    assert_eq!(failed, ["../x", "none/", "nope"]);
+    assert!(b.destination.content("a.txt").is_some() && b.destination.content("d/e/two").is_some());
+    assert!(b.destination.content("d/one").is_none());
+}
+
+#[tokio::test]
+async fn one_file_under_another_name_with_its_particulars() {
+    let mut b = Bench::new(Style::Directory, Style::Bucket);
+    b.options.crc64_xz = true;
+    b.source.file("in/x", b"123456789");
+    let path = |s: &str| connector::TreePath::new(s.as_bytes()).unwrap();
+    let mut job = b.job();
+    let condition = model::Precondition { size: Some(9), mtime_ns: None };
+    job.select = Select::One { from: path("in/x"), to: path("out/y"), condition };
+    let out = engine::transfer::run(job).await;
+    assert!(out.is_success(), "{:?}", out.failures);
+    assert_eq!(out.single.unwrap().crc64_xz, Some(0x995d_c9bb_df19_39fa));
+    assert_eq!(b.destination.content("out/y").unwrap(), b"123456789");
+    let mut job = b.job();
+    let condition = model::Precondition { size: Some(8), mtime_ns: None };
+    job.select = Select::One { from: path("in/x"), to: path("out/z"), condition };
+    let out = engine::transfer::run(job).await;
+    assert_eq!(out.ledger.items.failed, 1);
+    assert!(b.destination.content("out/z").is_none());
+}
+
+fn many(b: &Bench) {
+    for n in 0..40 {
+        b.source.file(&format!("d{}/f{n:02}", n / 10), format!("content {n}").as_bytes());
+    }
+    b.source.file("d1/large", &[9; 333]);
+    b.source.set(b"d2/empty/", What::Dir, 3600);
+    b.source.set(b"d3/g", What::HardLink(b"d0/f00".to_vec()), 3600);
+}
+
+#[tokio::test]
+async fn killed_after_any_checkpoint_it_ends_as_if_undisturbed() {
+    for to in [Style::Bucket, Style::Directory] {
+        let undisturbed = {
+            let b = Bench::new(Style::Directory, to);
+            many(&b);
+            let book = Arc::new(Book::default());
+            let out = engine::transfer::run(journaled(b.job(), &book, None)).await;
+            assert!(out.is_success(), "{:?}", out.failures);
+            (out.ledger, book.count())
+        };
+        for k in 1..=undisturbed.1.min(40) {
+            let b = Bench::new(Style::Directory, to);
+            many(&b);
+            let reports = tempfile::tempdir().unwrap();
+            let book = Arc::new(Book { dead_after: Some(k), ..Book::default() });
+            let mut job = journaled(b.job(), &book, None);
+            job.reports = Some(reports.path().to_owned());
+            tokio::select! {
+                _ = engine::transfer::run(job) => {}
+                () = async { book.reached.notified().await; tokio::time::sleep(std::time::Duration::from_millis(3)).await } => {}
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            b.clock.advance(1_000_000);
+            let again = Arc::new(Book::default());
+            let mut job = journaled(b.job(), &again, book.last());
+            job.reports = Some(reports.path().to_owned());
+            let out = engine::transfer::run(job).await;
+            assert!(out.is_success(), "k={k} {:?} {:?}", out.ended, out.failures);
+            assert_eq!(out.ledger, undisturbed.0, "{to:?} k={k}");
+            let mut writes = b.destination.lock().writes.clone();
+            let n = writes.len();
+            writes.sort();
+            writes.dedup();
+            assert_eq!(writes.len(), n, "something was written twice, k={k}");
+            let manifest = std::fs::read_to_string(reports.path().join("manifest.jsonl")).unwrap();
+            assert_eq!(manifest.lines().count() as u64, out.ledger.items.read, "k={k}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pause_rests_resume_goes_on_cancel_cleans_up() {
+    let b = Bench::new(Style::Directory, Style::Bucket);
+    many(&b);
+    b.destination.script(Op::PutPart, "d1/large", &[Mishap::Slow(20), Mishap::Slow(20)]);
+    let book = Arc::new(Book { wish_after: Some((3, Wish::Pause)), ..Book::default() });
+    let out = engine::transfer::run(journaled(b.job(), &book, None)).await;
+    eprintln!("paused {:?}", out.ledger);
+    assert_eq!(out.ended, Ended::Paused);
+    assert!(out.ledger.balance().is_ok());
+    let again = Arc::new(Book::default());
+    let job = journaled(b.job(), &again, book.last());
+    let live = job.live.clone();
+    let out = tokio::time::timeout(std::time::Duration::from_secs(5), engine::transfer::run(job)).await;
+    let out = out.unwrap_or_else(|_| panic!("stuck: {:?} {:?}", live.snapshot(), b.destination.lock().parts));
+    assert!(out.is_success());
+    assert_eq!(out.ledger.items.written, 47);
+    assert_eq!(b.destination.lock().parts.len(), 21, "no part is sent twice");
+
+    let b = Bench::new(Style::Directory, Style::Bucket);
+    b.source.file("large", &[9; 5000]);
+    for _ in 0..4 {
+        b.destination.script(Op::PutPart, "large", &[Mishap::Slow(50); 20]);
+    }
+    let job = b.job();
+    let steer = job.steer.clone();
+    let (out, ()) = tokio::join!(engine::transfer::run(job), async {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        steer.wish(Wish::Cancel);
+    });
+    assert_eq!(out.ended, Ended::Canceled);
+    assert_eq!((b.destination.lock().aborts, b.destination.lock().uploads.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_fenced_run_writes_nothing_more() {
+    let b = Bench::new(Style::Directory, Style::Bucket);
+    many(&b);
+    let book = Arc::new(Book { fence_after: Some(1), ..Book::default() });
+    let out = engine::transfer::run(journaled(b.job(), &book, None)).await;
+    assert_eq!(out.ended, Ended::Fenced);
+    assert_eq!(book.count(), 2);
+}
+
+#[tokio::test]
+async fn a_dry_run_writes_nothing() {
+    let mut b = Bench::new(Style::Directory, Style::Directory);
+    tree(&b);
+    b.options.dry_run = true;
+    let out = b.run().await;
+    assert!(out.is_success());
+    assert_eq!(out.ledger.items.written, 8);
+    assert!(b.destination.lock().nodes.is_empty());
+}
