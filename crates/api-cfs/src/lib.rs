@@ -73,8 +73,24 @@ impl api::Door for CfsDoor {
         ops::ACTIONS
     }
 
-    async fn call(&self, call: Call) -> Outcome {
+    async fn call(&self, mut call: Call) -> Outcome {
+        lend_secret_id(&mut call);
         let ask = Ask::new(&self.control, &self.settings, &call);
         ops::answer(&ask).await
+    }
+}
+
+/// With the older signatures the caller's own key id travels as the parameter `SecretId`: the name that
+/// `CreateDataFlow` and `ModifyDataFlow` use for the bucket's key. Clients overwrite the one with the
+/// other, so what they can say is only a `SecretKey` that belongs to the caller's own id. The kit has
+/// taken the id off with the rest of the signature; here it is put back where it has that meaning.
+fn lend_secret_id(call: &mut Call) {
+    let older = call.flattened && !call.headers.contains_key("x-tc-action");
+    let flow = matches!(call.action.as_str(), "CreateDataFlow" | "ModifyDataFlow");
+    if let (true, true, Some(params)) = (older, flow, call.params.as_object_mut())
+        && params.contains_key("SecretKey")
+        && !params.contains_key("SecretId")
+    {
+        params.insert("SecretId".to_owned(), call.access_key.clone().into());
     }
 }

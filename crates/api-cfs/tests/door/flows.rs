@@ -253,3 +253,16 @@ async fn a_flow_is_deleted_once_nothing_runs() {
     assert_eq!(w.code("DeleteDataFlow", json!({"DataFlowId": id})).await, unknown);
     assert_eq!(w.clock.now().seconds(), NOW);
 }
+
+#[tokio::test]
+async fn older_signatures_lend_their_own_key_id() {
+    let w = World::new().await;
+    let without_id = w.flow_request(json!({"SecretId": null}));
+    let made = w.ask_as("100001", "CreateDataFlow", without_id.clone(), true).await.unwrap();
+    let id = FlowId::from(made["DataFlowId"].as_str().unwrap());
+    let flow = w.control.flow(&World::account(), &id).await.unwrap();
+    assert_eq!(flow.credentials.unwrap().access_key_id, "AKIDcaller");
+    assert_eq!(w.code("CreateDataFlow", without_id).await, "MissingParameter", "TC3 has both");
+    let renamed = json!({"DataFlowId": id.0, "FileSystemId": "cfs-44d53b63e", "DataFlowName": "new"});
+    w.ask_as("100001", "ModifyDataFlow", renamed, true).await.unwrap();
+}
