@@ -1,11 +1,12 @@
 //! Runs transfers: plans them, moves them over lanes, keeps their account, survives being killed.
 //!
 //! [`transfer::run`] is the way of a byte. [`dispatch`] takes tasks from the store and runs them,
-//! [`receipt`] proves afterwards what was done, [`plan`] says beforehand what would be done.
+//! [`receipt`] has the proof of what was done.
 //!
 //! The engine knows trees, lanes and the ledger. It knows no HTTP and no SQL and names no connector.
 
 pub mod decide;
+pub mod dispatch;
 pub mod journal;
 pub mod lanes;
 pub mod receipt;

@@ -143,13 +143,6 @@ impl Client {
         if status == 200 { Ok(answer) } else { Err(refused(&answer)) }
     }
 
-    /// Fetches a page (a report download); `None` when it is not there.
-    pub async fn page(&self, path: &str) -> Result<Option<Bytes>, CallError> {
-        let headers = vec![("host", self.host.clone())];
-        let (status, body) = self.send("GET", path, headers, Vec::new()).await?;
-        Ok((status == 200).then_some(body))
-    }
-
     async fn send(
         &self,
         method: &str,

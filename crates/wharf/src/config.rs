@@ -12,9 +12,7 @@ pub mod template;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use sections::{
-    AccountConfig, Config, FileSystemConfig, Limits, Listen, LogFormat, ObjectStoreConfig, SecretSource, StateConfig, Transfer,
-};
+pub use sections::{Config, LogFormat, SecretSource};
 pub use size::parse_size;
 
 /// One thing that is wrong with a configuration.

@@ -16,8 +16,6 @@ use crate::cli::{Command, Server};
 use crate::client::Client;
 use crate::config;
 
-pub use tasks::watch_to_end;
-
 /// What a command gives: text for people and the value for `--json`.
 pub struct Answer {
     text: String,

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::{Control, Dispatch as _, Parts};
+use control::{Control, Parts};
 use runtime::{Bandwidth, ByteBudget, Clock, Random, Shutdown, TaskKind};
 use store::{SealKey, Store};
 
@@ -130,7 +130,7 @@ pub async fn start(config: &Config) -> Result<Running, String> {
     };
     let engine = engine::dispatch::Local::start(engine::dispatch::Settings {
         store: store.clone(),
-        trees: trees.clone(),
+        ends: trees.clone(),
         shared,
         reports: config.data_dir.join("reports"),
         concurrent: config.limits.running_tasks,
@@ -150,6 +150,7 @@ pub async fn start(config: &Config) -> Result<Running, String> {
         data_dir: config.data_dir.clone(),
         seal: key,
     });
+    let _ = trees.control.set(control.clone());
     catalogue::declare(config, &control).await?;
     engine.wake();
     listen(config, control, engine, store).await
@@ -249,10 +250,12 @@ pub fn reveal(source: &SecretSource) -> Result<String, String> {
 }
 
 fn log_to_stderr(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::new(&config.log_level);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let filter: tracing_subscriber::filter::Targets = config.log_level.parse().unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match config.log_format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => tracing_subscriber::registry().with(filter).with(lines.with_ansi(false)).init(),
+        LogFormat::Json => tracing_subscriber::registry().with(filter).with(lines.json()).init(),
     }
 }

@@ -209,7 +209,7 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
             Some(_) => s.problem("format", "must be \"text\" or \"json\""),
         }
         if let Some(level) = s.text("level") {
-            if level.parse::<tracing_subscriber::filter::EnvFilter>().is_err() {
+            if level.parse::<tracing_subscriber::filter::Targets>().is_err() {
                 s.problem("level", "must be error, warn, info, debug, trace, or a list like \"engine=debug,info\"");
             }
             config.log_level = level;

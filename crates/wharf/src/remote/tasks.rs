@@ -37,7 +37,7 @@ pub async fn run(client: &Client, command: TaskCommand, quiet: bool) -> Result<A
 }
 
 /// Watches a task until it can't change by itself any more, with a bar.
-pub async fn watch_to_end(client: &Client, id: &str, quiet: bool) -> Result<TaskView, String> {
+async fn watch_to_end(client: &Client, id: &str, quiet: bool) -> Result<TaskView, String> {
     let bar = Bar::new(quiet);
     bar.name(id);
     loop {

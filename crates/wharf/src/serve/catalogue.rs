@@ -72,5 +72,7 @@ pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
         };
         control.put_object_store(store).await.map_err(|e| in_context(e.to_string()))?;
     }
-    Ok(())
+    let file_systems: Vec<_> = config.file_systems.iter().map(|f| FileSystemId(f.id.clone())).collect();
+    let stores: Vec<_> = config.object_stores.iter().map(|o| ObjectStoreId(o.id.clone())).collect();
+    control.release_undeclared(&file_systems, &stores).await.map_err(|e| e.to_string())
 }

@@ -1,10 +1,10 @@
 //! The catalogue's ends as trees: the one place that names concrete connectors for the server.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
-use connector::{Error, ErrorKind, Result, Tree};
+use connector::{Error, ErrorKind, Result, Tree, TreePath};
 use connector_object::{Addressing, Endpoint, ObjectTree, Secret, Site};
 use connector_posix::{Durability, PosixTree};
 use model::{Credentials, Dialect, Direction, DirectoryEnd, MetadataDialect, ObjectEnd, ObjectStore, TransferSpec};
@@ -19,12 +19,14 @@ pub struct Connectors {
     key: SealKey,
     durability: Durability,
     sites: Mutex<HashMap<Vec<u8>, Arc<Site>>>,
+    /// Resolves addresses; set once it exists (it needs the engine, which needs the ends).
+    pub control: OnceLock<control::Control>,
 }
 
 impl Connectors {
     /// Over this state; `key` opens sealed credentials.
     pub fn new(store: Store, key: SealKey, durability: Durability) -> Self {
-        Self { store, key, durability, sites: Mutex::default() }
+        Self { store, key, durability, sites: Mutex::default(), control: OnceLock::new() }
     }
 
     fn site(&self, s: &ObjectStore, credentials: Option<&Credentials>) -> Result<Arc<Site>> {
@@ -129,5 +131,57 @@ impl control::Trees for Connectors {
         let client = connector_object::Client::new(&self.site(store, credentials)?);
         let buckets = client.list_buckets().await.map_err(Error::from)?;
         Ok(buckets.into_iter().map(|b| b.name.to_string()).collect())
+    }
+}
+
+/// A whole file system or bucket, and whatever an address names: where lists of names may lie.
+impl Connectors {
+    fn whole(spec: &TransferSpec) -> ObjectEnd {
+        ObjectEnd { prefix: String::new(), ..spec.object.clone() }
+    }
+}
+
+#[async_trait]
+impl engine::dispatch::Ends for Connectors {
+    async fn object(&self, spec: &TransferSpec) -> Result<Arc<dyn Tree>> {
+        self.bucket(&spec.object, spec.credentials.as_ref(), spec.dialect).await
+    }
+
+    fn directory(&self, spec: &TransferSpec) -> Result<Arc<dyn Tree>> {
+        self.folder(&spec.directory, Some(spec))
+    }
+
+    async fn bucket(&self, spec: &TransferSpec) -> Result<Arc<dyn Tree>> {
+        Connectors::bucket(self, &Self::whole(spec), spec.credentials.as_ref(), spec.dialect).await
+    }
+
+    fn file_system(&self, spec: &TransferSpec) -> Result<Arc<dyn Tree>> {
+        self.folder(&DirectoryEnd { path: String::new(), ..spec.directory.clone() }, None)
+    }
+
+    async fn address(&self, spec: &TransferSpec, url: &str) -> Result<(Arc<dyn Tree>, TreePath)> {
+        let not_found = |why: String| Error::new(ErrorKind::NotFound, format!("{url}: {why}"));
+        // The key may hold escapes; the list's own address is taken as it is written.
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let (host, path) = rest.split_once('/').ok_or_else(|| not_found("no key in it".to_owned()))?;
+        let scheme = url.split_once("://").map_or("https", |(scheme, _)| scheme);
+        let control = self.control.get().ok_or_else(|| not_found("the catalogue is not ready".to_owned()))?;
+        // `https://bucket.host/key`, else `https://host/bucket/key`.
+        let tries = [
+            (format!("{scheme}://{host}"), path),
+            match path.split_once('/') {
+                Some((bucket, key)) => (format!("{scheme}://{host}/{bucket}"), key),
+                None => (String::new(), ""),
+            },
+        ];
+        for (address, key) in tries.iter().filter(|(a, k)| !a.is_empty() && !k.is_empty()) {
+            if let Ok((store, bucket)) = control.resolve_address(address).await {
+                let end = ObjectEnd { store: store.id, bucket, prefix: String::new() };
+                let tree = Connectors::bucket(self, &end, spec.credentials.as_ref(), spec.dialect).await?;
+                let key = TreePath::new(key.as_bytes()).map_err(|p| not_found(p.reason().to_owned()))?;
+                return Ok((tree, key));
+            }
+        }
+        Err(not_found("no object store of the catalogue answers for it".to_owned()))
     }
 }
