@@ -40,7 +40,13 @@ async fn a_tree_goes_out_and_a_second_run_moves_nothing() {
         b.options.run = "run-2".to_owned();
         let second = b.run().await;
         assert!(second.is_success());
-        assert_eq!(second.ledger.items.unchanged, 8, "{to:?} {:?} {:?}", second.ledger, b.destination.lock().writes);
+        assert_eq!(
+            second.ledger.items.unchanged,
+            8,
+            "{to:?} {:?} {:?}",
+            second.ledger,
+            b.destination.lock().writes
+        );
         assert_eq!(second.ledger.items.written, 0);
     }
 }
@@ -48,7 +54,9 @@ async fn a_tree_goes_out_and_a_second_run_moves_nothing() {
 #[tokio::test]
 async fn a_bucket_comes_in_with_collisions_and_bad_keys_named() {
     let b = Bench::new(Style::Bucket, Style::Directory);
-    for (key, content) in [("a", "file"), ("a.b", "between"), ("a/b", "lost"), ("a/c/d", "lost too"), ("k/", "")] {
+    for (key, content) in
+        [("a", "file"), ("a.b", "between"), ("a/b", "lost"), ("a/c/d", "lost too"), ("k/", "")]
+    {
         let what = if key.ends_with('/') { What::Dir } else { What::File(content.as_bytes().to_vec()) };
         b.source.set(key.as_bytes(), what, 3600);
     }
@@ -110,7 +118,11 @@ async fn passing_faults_pass_and_lasting_ones_stay_with_their_item() {
     b.destination.script(Op::Put, "c", &[Mishap::Before(ErrorKind::Unacceptable)]);
     b.source.script(Op::Open, "d", &[Mishap::Before(ErrorKind::Denied)]);
     b.source.script(Op::List, "", &[Mishap::Before(ErrorKind::Unavailable)]);
-    b.destination.script(Op::PutPart, "large", &[Mishap::Before(ErrorKind::Unavailable), Mishap::After(ErrorKind::Corrupt)]);
+    b.destination.script(
+        Op::PutPart,
+        "large",
+        &[Mishap::Before(ErrorKind::Unavailable), Mishap::After(ErrorKind::Corrupt)],
+    );
     let out = b.run().await;
     assert_eq!(out.ended, Ended::Done);
     assert_eq!((out.ledger.items.written, out.ledger.items.failed), (4, 2), "{:?}", out.failures);
@@ -125,7 +137,11 @@ async fn what_changes_or_vanishes_meanwhile_is_listed_again() {
     }
     b.source.script(Op::Open, "a", &[Mishap::Before(ErrorKind::Changed)]);
     b.source.script(Op::Open, "b", &[Mishap::Before(ErrorKind::Changed), Mishap::Before(ErrorKind::Changed)]);
-    b.source.script(Op::Open, "c", &[Mishap::Before(ErrorKind::NotFound), Mishap::Before(ErrorKind::NotFound)]);
+    b.source.script(
+        Op::Open,
+        "c",
+        &[Mishap::Before(ErrorKind::NotFound), Mishap::Before(ErrorKind::NotFound)],
+    );
     let out = b.run().await;
     assert_eq!((out.ledger.items.written, out.ledger.items.failed), (1, 2));
     assert!(out.failures.iter().any(|f| f.reason.starts_with("changed")));
@@ -170,7 +186,8 @@ async fn selections_take_what_they_name() {
     let b = Bench::new(Style::Directory, Style::Bucket);
     tree(&b);
     let mut job = b.job();
-    job.select = Select::Entries([&b"d/e/"[..], b"/a.txt", b"nope", b"../x", b"none/"].map(<[u8]>::to_vec).to_vec());
+    job.select =
+        Select::Entries([&b"d/e/"[..], b"/a.txt", b"nope", b"../x", b"none/"].map(<[u8]>::to_vec).to_vec());
     let out = engine::transfer::run(job).await;
     assert_eq!(out.ended, Ended::Done);
     let mut failed: Vec<_> = out.failures.iter().map(|f| f.path.as_str()).collect();
@@ -258,7 +275,6 @@ async fn pause_rests_resume_goes_on_cancel_cleans_up() {
     b.destination.script(Op::PutPart, "d1/large", &[Mishap::Slow(20), Mishap::Slow(20)]);
     let book = Arc::new(Book { wish_after: Some((3, Wish::Pause)), ..Book::default() });
     let out = engine::transfer::run(journaled(b.job(), &book, None)).await;
-    eprintln!("paused {:?}", out.ledger);
     assert_eq!(out.ended, Ended::Paused);
     assert!(out.ledger.balance().is_ok());
     let again = Arc::new(Book::default());
@@ -282,7 +298,8 @@ async fn pause_rests_resume_goes_on_cancel_cleans_up() {
         steer.wish(Wish::Cancel);
     });
     assert_eq!(out.ended, Ended::Canceled);
-    assert_eq!((b.destination.lock().aborts, b.destination.lock().uploads.len()), (1, 0));
+    let s = b.destination.lock();
+    assert_eq!((s.aborts, s.uploads.len()), (1, 0));
 }
 
 #[tokio::test]

@@ -392,10 +392,7 @@ async fn whole(cx: &LaneCx, item: &Item, entry: &Entry, mut target: Target) -> R
     let stored = match cx.destination.put(&target, body).await {
         Ok(stored) => stored,
         Err(e) if e.kind() == ErrorKind::Exists && target.overwrite == Overwrite::Never => {
-            let fate = match is_there(cx, entry, &target).await {
-                Some(fate) => fate,
-                None => Fate::of(Outcome::Skipped, entry.size, EXISTS),
-            };
+            let fate = met(cx, entry, &target).await;
             return Ok(Did::Settled(fate));
         }
         Err(e) => return Err(Fault::after(e, &passed)),
@@ -424,16 +421,16 @@ fn same_link(cx: &LaneCx, item: &Item, meta: &Meta) -> Option<Fate> {
     }
 }
 
-/// Is exactly what we were to write there already? (Our answer was lost, or we met ourselves.)
-pub(super) async fn is_there(cx: &LaneCx, entry: &Entry, target: &Target) -> Option<Fate> {
-    let known = look(cx, &target.path).await.ok()?;
-    match &known {
-        Known::Seen(_, Some(stamp)) if *stamp == target.stamp => {
-            let digest = recall(cx, &known).await.ok()?;
-            Some(Fate::written(entry.size, digest))
-        }
-        _ => None,
+/// A write that must not replace anything met something: our own earlier write, whose answer was lost,
+/// or somebody else's.
+pub(super) async fn met(cx: &LaneCx, entry: &Entry, target: &Target) -> Fate {
+    if let Ok(known @ Known::Seen(_, Some(_))) = look(cx, &target.path).await
+        && matches!(&known, Known::Seen(_, Some(stamp)) if *stamp == target.stamp)
+        && let Ok(digest) = recall(cx, &known).await
+    {
+        return Fate::written(entry.size, digest);
     }
+    Fate::of(Outcome::Skipped, entry.size, EXISTS)
 }
 
 /// The digest of something that was written before, for the manifest.

@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use connector::{Digest, Entry, Meta, Part, PartDone, Range, Stored, Target, Upload};
+use connector::{
+    Digest, Entry, Error, ErrorKind, Meta, Overwrite, Part, PartDone, Range, Stored, Target, Upload,
+};
 
 use super::body::{Crc64Xz, Metered, Passed};
 use super::item::{self, Did, Fate, Fault, Item};
@@ -102,6 +104,10 @@ pub(super) async fn begin(cx: &LaneCx, mut item: Box<Item>, entry: Entry, target
     let upload = loop {
         match cx.destination.begin(&target, size).await {
             Ok(upload) => break upload,
+            Err(e) if e.kind() == ErrorKind::Exists && target.overwrite == Overwrite::Never => {
+                let fate = item::met(cx, &entry, &target).await;
+                return item::settle(cx, item, fate);
+            }
             Err(e) => match item::judge(cx, &mut item, Fault::destination(e)).await {
                 item::Verdict::Again => {}
                 item::Verdict::Over(fate) => return item::settle(cx, item, fate),
@@ -177,45 +183,47 @@ async fn part(cx: &LaneCx, large: &Large, number: u32) -> Result<(), Fault> {
 async fn conclude(cx: &LaneCx, large: &Arc<Large>) {
     let Some(mut item) = large.item.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
     let fault = large.lock().fault.take();
-    let mut result = match fault {
+    let result = match fault {
         Some(fault) => Err(fault),
         None => finish(cx, large).await,
     };
-    loop {
-        match result {
-            Ok(stored) => {
-                cx.run.queue.forget(large);
-                let fate = written(cx, large, &stored);
-                return item::settle(cx, item, fate);
-            }
-            Err(fault) => {
-                let from_finish = large.lock().done.len() as u64 == u64::from(large.count);
-                match item::judge(cx, &mut item, fault).await {
-                    item::Verdict::Again if from_finish && !item.is_relisted() => {
-                        if let Some(fate) = item::is_there(cx, &large.entry, &large.target).await {
-                            cx.run.queue.forget(large);
-                            return item::settle(cx, item, fate);
-                        }
-                        result = finish(cx, large).await;
-                    }
-                    item::Verdict::Again => {
-                        // Start over: the upload belongs to a version that is gone, or parts kept failing.
-                        cx.run.queue.forget(large);
-                        if item.is_relisted() {
-                            let _ = cx.destination.abort(&large.target, &large.upload).await;
-                        }
-                        return Box::pin(item::work(cx, item)).await;
-                    }
-                    item::Verdict::Over(fate) => {
-                        cx.run.queue.forget(large);
-                        let _ = cx.destination.abort(&large.target, &large.upload).await;
-                        return item::settle(cx, item, fate);
-                    }
-                    item::Verdict::Drop => return,
-                }
-            }
+    cx.run.queue.forget(large);
+    let fault = match result {
+        Ok(stored) => {
+            let fate = written(cx, large, &stored);
+            return item::settle(cx, item, fate);
         }
+        Err(fault) => lost_upload(fault),
+    };
+    let verdict = match fault.error.kind() {
+        ErrorKind::Exists if large.target.overwrite == Overwrite::Never => {
+            item::Verdict::Over(item::met(cx, &large.entry, &large.target).await)
+        }
+        _ => item::judge(cx, &mut item, fault).await,
+    };
+    match verdict {
+        // Looks first whether it is there after all; then `begin` finds the parts again.
+        item::Verdict::Again => {
+            if item.is_relisted() {
+                let _ = cx.destination.abort(&large.target, &large.upload).await;
+            }
+            Box::pin(item::work(cx, item)).await;
+        }
+        item::Verdict::Over(fate) => {
+            let _ = cx.destination.abort(&large.target, &large.upload).await;
+            item::settle(cx, item, fate);
+        }
+        item::Verdict::Drop => cx.run.queue.keep_open(large),
     }
+}
+
+/// An upload that is not there any more (swept, expired, or finished by a call whose answer was lost) is
+/// begun anew: a passing fault.
+fn lost_upload(fault: Fault) -> Fault {
+    if fault.at_source || fault.error.kind() != ErrorKind::NotFound {
+        return fault;
+    }
+    Fault::destination(Error::new(ErrorKind::Unavailable, format!("the upload is gone: {}", fault.error)))
 }
 
 async fn finish(cx: &LaneCx, large: &Large) -> Result<Stored, Fault> {

@@ -248,12 +248,7 @@ impl Planner {
         self.run.live.found(1, 0);
         self.run.live.settled(Outcome::Failed, 0);
         let kind = if step == Step::Nameless { LineKind::Nameless } else { LineKind::File };
-        let line = Line { path: name.into(), kind,
-            size: 0,
-            outcome: Outcome::Failed,
-            digest: None,
-            reason,
-        };
+        let line = Line { path: name.into(), kind, size: 0, outcome: Outcome::Failed, digest: None, reason };
         self.push(Planned::Settled(Record { segment: self.segment, step, path: None, line: Some(line) }))
             .await;
     }

@@ -70,6 +70,11 @@ impl Queue {
         self.lock().open.retain(|l| !Arc::ptr_eq(l, large));
     }
 
+    /// It is not concluded after all: the run stops first.
+    pub fn keep_open(&self, large: &Arc<Large>) {
+        self.lock().open.push(large.clone());
+    }
+
     /// Large items that were begun and not concluded.
     pub fn open(&self) -> Vec<Arc<Large>> {
         self.lock().open.clone()

@@ -313,7 +313,9 @@ impl EntryStream for Listing {
         }
         for (k, e) in page {
             while bad.front().is_some_and(|b| *b < k) {
-                out.extend(bad.pop_front().map(|b| Err(Error::new(ErrorKind::Unacceptable, display_bytes(&b)))));
+                out.extend(
+                    bad.pop_front().map(|b| Err(Error::new(ErrorKind::Unacceptable, display_bytes(&b)))),
+                );
             }
             out.push(Ok(e));
         }
@@ -411,7 +413,8 @@ impl Lane for MemoryLane {
     async fn open(&self, entry: &Entry, range: Option<Range>) -> Result<Body> {
         let mishap = self.0.mishap(Op::Open, entry.path.as_bytes()).await?;
         let s = self.0.lock();
-        let (_, node) = self.0.find(&s, &entry.path).ok_or_else(|| Error::new(ErrorKind::NotFound, "gone"))?;
+        let (_, node) =
+            self.0.find(&s, &entry.path).ok_or_else(|| Error::new(ErrorKind::NotFound, "gone"))?;
         if entry.version.as_ref().is_some_and(|v| *v != node.version) {
             return Err(Error::new(ErrorKind::Changed, "another version"));
         }
@@ -518,7 +521,13 @@ impl Lane for MemoryLane {
         Ok(Upload { token: token.into(), part_size, done: Vec::new() })
     }
 
-    async fn put_part(&self, target: &Target, upload: &Upload, part: Part, mut body: Body) -> Result<PartDone> {
+    async fn put_part(
+        &self,
+        target: &Target,
+        upload: &Upload,
+        part: Part,
+        mut body: Body,
+    ) -> Result<PartDone> {
         let content = drain(&mut body).await?;
         let mishap = self.0.mishap(Op::PutPart, target.path.as_bytes()).await?;
         let mut s = self.0.lock();
@@ -534,7 +543,13 @@ impl Lane for MemoryLane {
         }
     }
 
-    async fn finish(&self, target: &Target, upload: &Upload, _parts: &[PartDone], meta: &Meta) -> Result<Stored> {
+    async fn finish(
+        &self,
+        target: &Target,
+        upload: &Upload,
+        _parts: &[PartDone],
+        meta: &Meta,
+    ) -> Result<Stored> {
         let content = {
             let mut s = self.0.lock();
             let Some(begun) = s.uploads.remove(&*upload.token) else {
