@@ -116,6 +116,12 @@ def keys(world, bucket):
     return {o["Key"]: o["Size"] for page in pages for o in page.get("Contents", ())}
 
 
+def without_links(tree):
+    """Links come back as files of their own; SeaweedFS itself stores `back\\slash` as `back/slash`."""
+    for odd in ("link", "dangling", "zz-hard-link", "back\\slash"):
+        os.unlink(os.path.join(tree, "odd names", odd))
+
+
 def test_a_lingjun_flow_from_making_to_deleting(any_signature, bucket):
     w, c = any_signature, any_signature.client
     systems = c.describe_file_systems(m.DescribeFileSystemsRequest(file_system_type="bmcpfs", page_size=100)).body
@@ -151,8 +157,7 @@ def test_refusals_have_status_code_and_words(any_signature, bucket):
 def test_export_and_import_of_a_tree(world, bucket, tmp_path):
     w = world
     source = make_tree(w.roots[LINGJUN] / "data" / "src", files=120)
-    for odd in ("link", "dangling", "zz-hard-link"):  # Lingjun exports links as objects of their own
-        os.unlink(os.path.join(source, "odd names", odd))
+    without_links(source)
     flow = w.flow(bucket)
     out = w.done(w.task(flow, "Export", directory="/src/", dst_directory="/up/"))
     stats = out.progress_stats
@@ -323,8 +328,7 @@ def test_general_export_keeps_modes_and_second_run_moves_nothing(world, bucket):
     flow, _ = w.general_flow(bucket)
     source = w.roots[GENERAL] / "set" / "src"
     make_tree(source, files=60)
-    for odd in ("link", "dangling", "zz-hard-link"):
-        os.unlink(os.path.join(source, "odd names", odd))
+    without_links(source)
     out = w.done(w.task(flow, "Export", GENERAL, directory="/src/"), GENERAL)
     assert {r.name for r in out.reports.report} == {"TotalFilesReport"} and out.report_path
     again = w.done(w.task(flow, "Export", GENERAL, directory="/src/"), GENERAL)
@@ -336,8 +340,7 @@ def test_general_export_keeps_modes_and_second_run_moves_nothing(world, bucket):
         os.rmdir(folder)
     w.done(w.task(flow, "Import", GENERAL, directory="/src/"), GENERAL)
     leave = ("dir_mtime", "empty_dirs", "root", "xattrs")
-    found = [line for line in tree_compare.diff(before, tree_compare.snapshot(source), leave)]
-    assert not [line for line in found if ".bin" in line], found[:20]
+    tree_compare.assert_alike(before, tree_compare.snapshot(source), leave)
 
 
 def test_filesets_and_quotas(any_signature):

@@ -1,5 +1,8 @@
 //! Every operation and every refusal of the door, over a real `Control` and SQLite.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::too_many_lines, reason = "tests")]
+#![allow(missing_docs, reason = "tests")]
+
 #[path = "door/world.rs"]
 mod world;
 
