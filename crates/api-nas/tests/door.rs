@@ -973,10 +973,10 @@ async fn filesets_keep_their_rules() {
         list(json!({"OrderByField":"FileCountLimit","SortOrder":"desc"})).await,
         [two.clone(), id.clone()]
     );
-    assert_eq!(list(filter("QuotaExists", "true")).await, [two.clone()]);
-    assert_eq!(list(filter("Description", "min")).await, [id.clone()]);
-    assert_eq!(list(filter("FileSystemPath", "/tw")).await, [two.clone()]);
-    assert_eq!(list(filter("FsetIds", &id)).await, [id.clone()]);
+    assert_eq!(list(filter("QuotaExists", "true")).await, std::slice::from_ref(&two));
+    assert_eq!(list(filter("Description", "min")).await, std::slice::from_ref(&id));
+    assert_eq!(list(filter("FileSystemPath", "/tw")).await, std::slice::from_ref(&two));
+    assert_eq!(list(filter("FsetIds", &id)).await, std::slice::from_ref(&id));
     table(
         &w,
         "DescribeFilesets",
