@@ -108,7 +108,7 @@ impl Drop for Inner {
 async fn serve(mut mailbox: mpsc::Receiver<Start>, stop: Shutdown) {
     let work = async {
         while let Some(start) = mailbox.recv().await {
-            let _ = runtime::spawn_local(TaskKind::LaneWork, start());
+            drop(runtime::spawn_local(TaskKind::LaneWork, start()));
         }
     };
     tokio::select! {

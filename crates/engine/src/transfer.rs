@@ -28,6 +28,7 @@ mod body;
 mod book;
 mod clerk;
 mod dir;
+mod fault;
 mod gate;
 mod item;
 mod large;

@@ -130,7 +130,12 @@ async fn select(s: &Settings, task: &Task) -> connector::Result<Select> {
         Selection::ListUrl(url) => {
             let (tree, place) = s.ends.address(spec, url).await?;
             let place = Place::Lines(place);
-            Select::Listed(Listed { tree, place, strip: source_prefix(task), bucket: spec.object.bucket.clone() })
+            Select::Listed(Listed {
+                tree,
+                place,
+                strip: source_prefix(task),
+                bucket: spec.object.bucket.clone(),
+            })
         }
         Selection::One { from, to, condition } => {
             Select::One { from: path(from)?, to: path(to)?, condition: *condition }
@@ -154,7 +159,9 @@ fn finish(s: &Settings, task: &Task, outcome: &Outcome) -> Finish {
         (Ended::Done, Ok(())) => (TaskStatus::Failed, Some(failures(outcome))),
         (Ended::Paused, _) => (TaskStatus::Paused, None),
         (Ended::Canceled, _) => (TaskStatus::Canceled, None),
-        (Ended::Failed(kind, message), _) => (TaskStatus::Failed, Some(format!("{}: {message}", kind.name()))),
+        (Ended::Failed(kind, message), _) => {
+            (TaskStatus::Failed, Some(format!("{}: {message}", kind.name())))
+        }
         (Ended::Fenced, _) => (TaskStatus::Failed, None),
     };
     let receipt = outcome.manifest_sha256.as_ref().map(|sum| Receipt {

@@ -18,7 +18,7 @@ type Names = mpsc::Sender<Result<Vec<Vec<u8>>>>;
 /// Starts reading on a lane; the names come in batches.
 pub(super) async fn start(lanes: &Lanes, listed: Listed) -> mpsc::Receiver<Result<Vec<Vec<u8>>>> {
     let (send, names) = mpsc::channel(4);
-    let _ = lanes
+    let reading = lanes
         .start(0, move || {
             Box::pin(async move {
                 if let Err(e) = read(&listed, &send).await {
@@ -27,6 +27,8 @@ pub(super) async fn start(lanes: &Lanes, listed: Listed) -> mpsc::Receiver<Resul
             })
         })
         .await;
+    // It ends by itself, or when nobody takes the names any more.
+    drop(reading);
     names
 }
 

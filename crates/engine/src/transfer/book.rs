@@ -16,7 +16,7 @@ use connector::Digest;
 use model::Outcome;
 use tokio::sync::Notify;
 
-use super::item::Item;
+use super::item::Work;
 
 /// How a record moves the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,17 +90,20 @@ impl Record {
 /// What the planner hands over: settled already, or to be worked on.
 pub(super) enum Planned {
     Settled(Record),
-    Work(Box<Item>),
+    Work(Work),
     /// To be worked on when everything before it is settled.
-    Later(Box<Item>),
+    Later(Work),
 }
+
+/// Segment and key of a first name.
+type First = (u64, Box<[u8]>);
 
 #[derive(Default)]
 struct State {
     base: u64,
     ring: VecDeque<Option<Record>>,
-    later: BTreeMap<u64, Box<Item>>,
-    links: BTreeMap<(u64, Box<[u8]>), Vec<Box<Item>>>,
+    later: BTreeMap<u64, Work>,
+    links: BTreeMap<First, Vec<Work>>,
     eager: bool,
 }
 
@@ -124,7 +127,7 @@ impl Book {
     }
 
     /// Numbers a batch, once there is room. Gives back the work for the queue.
-    pub async fn number(&self, batch: &mut Vec<Planned>) -> Vec<Box<Item>> {
+    pub async fn number(&self, batch: &mut Vec<Planned>) -> Vec<Work> {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
@@ -177,7 +180,7 @@ impl Book {
     }
 
     /// A hard link waits until its first name (a smaller key of the same segment) is settled.
-    pub fn wait_for(&self, first: &[u8], item: Box<Item>) {
+    pub fn wait_for(&self, first: &[u8], item: Work) {
         let mut s = self.lock();
         s.links.entry((item.segment, first.into())).or_default().push(item);
         drop(s);
@@ -201,7 +204,7 @@ impl Book {
     }
 
     /// Work whose wait is over, now that the clerk has seen everything up to this cursor.
-    pub fn release(&self, segment: u64, key: &[u8]) -> Vec<Box<Item>> {
+    pub fn release(&self, segment: u64, key: &[u8]) -> Vec<Work> {
         let mut s = self.lock();
         let mut free = Vec::new();
         let base = s.base;

@@ -8,7 +8,8 @@ use connector::{Entry, EntryKind, ErrorKind, Meta, TreePath};
 use model::{ConflictPolicy, Outcome};
 
 use super::Compare;
-use super::item::{Fate, Fault, look, target};
+use super::fault::Fault;
+use super::item::{Fate, look, target};
 use super::slot::LaneCx;
 use crate::decide::{Action, EXISTS, Known, Rules, decide, last_change};
 

@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use connector::{
     Digest, Entry, EntryKind, Error, ErrorKind, Found, Meta, Overwrite, Stamp, Stored, Target, TreePath,
@@ -17,6 +16,7 @@ use model::{ConflictPolicy, Outcome, Precondition};
 use super::Compare;
 use super::body::{Empty, Metered, Passed, digest_of};
 use super::book::{Line, LineKind, Record, Step};
+use super::fault::{Fault, Verdict, judge};
 use super::slot::LaneCx;
 use super::{dir, large};
 use crate::decide::{self, Action, EXISTS, Known, decide, is_of};
@@ -40,10 +40,13 @@ pub(super) struct Item {
     pub known: Known,
     pub to: Option<TreePath>,
     pub condition: Precondition,
-    tries: u32,
-    relisted: bool,
+    pub tries: u32,
+    /// It was listed again once, because it was no longer what was listed.
+    pub relisted: bool,
+    /// Its first name is settled.
     waited: bool,
-    doubt: bool,
+    /// A write may have happened whose answer was lost.
+    pub doubt: bool,
 }
 
 impl Item {
@@ -63,17 +66,16 @@ impl Item {
         })
     }
 
-    pub fn is_relisted(&self) -> bool {
-        self.relisted
-    }
-
-    fn path(&self) -> &TreePath {
+    pub fn path(&self) -> &TreePath {
         match &self.what {
             What::Entry(e) => &e.path,
             What::Path(p) => p,
         }
     }
 }
+
+/// An item on its way: it moves between queue, book and slots, so it stays in one place of the heap.
+pub(super) type Work = Box<Item>;
 
 /// What became of an item.
 #[derive(Debug)]
@@ -94,28 +96,6 @@ impl Fate {
     }
 }
 
-/// An error and the end it came from.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub error: Error,
-    pub at_source: bool,
-}
-
-impl Fault {
-    pub fn source(error: Error) -> Self {
-        Self { error, at_source: true }
-    }
-
-    pub fn destination(error: Error) -> Self {
-        Self { error, at_source: false }
-    }
-
-    /// Of a write: the source's fault if it was the body that failed.
-    pub fn after(error: Error, passed: &Passed) -> Self {
-        Self { at_source: passed.failed().is_some_and(|k| k == error.kind()), error }
-    }
-}
-
 /// What an attempt came to.
 pub(super) enum Did {
     Settled(Fate),
@@ -123,14 +103,6 @@ pub(super) enum Did {
     Parts(Entry, Target),
     /// Must wait for its first name.
     WaitFor(TreePath),
-}
-
-/// What is to be done about a fault.
-pub(super) enum Verdict {
-    Again,
-    Over(Fate),
-    /// The run is stopping: leave the item unsettled.
-    Drop,
 }
 
 /// Works on an item until it is settled, handed over or left because the run stops.
@@ -472,65 +444,4 @@ async fn reads_back(cx: &LaneCx, target: &Target, want: Digest) -> Result<bool, 
     }
     let body = cx.destination.open(&entry, None).await.map_err(Fault::destination)?;
     Ok(digest_of(body).await.map_err(Fault::destination)? == want)
-}
-
-/// What is to be done about a fault.
-pub(super) async fn judge(cx: &LaneCx, item: &mut Item, fault: Fault) -> Verdict {
-    let size = if let What::Entry(e) = &item.what { e.size } else { 0 };
-    let kind = fault.error.kind();
-    match kind {
-        ErrorKind::Cancelled => return Verdict::Drop,
-        ErrorKind::Full => {
-            cx.run.fail(kind, fault.error.to_string());
-            return Verdict::Drop;
-        }
-        ErrorKind::Changed if !item.relisted => return relist(cx, item, size).await,
-        ErrorKind::NotFound if fault.at_source && !item.relisted => return relist(cx, item, size).await,
-        k if k.is_transient() && item.tries + 1 < cx.run.options.attempts => {
-            item.tries += 1;
-            item.doubt = true;
-            return match pause_before_retry(cx, &fault, item.tries).await {
-                true => Verdict::Again,
-                false => Verdict::Drop,
-            };
-        }
-        _ => {}
-    }
-    if cx.run.is_hopeless(kind, &fault.error) {
-        return Verdict::Drop;
-    }
-    Verdict::Over(Fate::of(Outcome::Failed, size, format!("{}: {}", kind.name(), fault.error)))
-}
-
-/// The item is not what was listed: look again, once.
-async fn relist(cx: &LaneCx, item: &mut Item, size: u64) -> Verdict {
-    item.relisted = true;
-    match cx.source.stat(item.path()).await {
-        Ok(Some(found)) => {
-            item.what = What::Entry(found.entry);
-            item.known = Known::Nothing;
-            Verdict::Again
-        }
-        Ok(None) => {
-            Verdict::Over(Fate::of(Outcome::Skipped, size, "vanished from the source after it was listed"))
-        }
-        Err(e) => Verdict::Over(Fate::of(Outcome::Failed, size, format!("changed: {e}"))),
-    }
-}
-
-/// Waits before attempt `tries + 1`; false when there is none, or the run is stopping.
-pub(super) async fn pause_before_retry(cx: &LaneCx, fault: &Fault, tries: u32) -> bool {
-    let options = &cx.run.options;
-    if !fault.error.kind().is_transient() || tries >= options.attempts {
-        return false;
-    }
-    if matches!(fault.error.kind(), ErrorKind::Throttled | ErrorKind::Unavailable) {
-        cx.gate.refused();
-    }
-    cx.run.live.retries.fetch_add(1, Relaxed);
-    let ms = options.retry_ms.saturating_mul(1 << (tries - 1).min(8)).min(5000);
-    tokio::select! {
-        () = tokio::time::sleep(Duration::from_millis(ms)) => true,
-        () = cx.run.queue.closed() => false,
-    }
 }

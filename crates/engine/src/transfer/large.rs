@@ -14,7 +14,8 @@ use connector::{
 };
 
 use super::body::{Crc64Xz, Metered, Passed};
-use super::item::{self, Did, Fate, Fault, Item};
+use super::fault::{self, Fault, Verdict};
+use super::item::{self, Did, Fate, Item};
 use super::slot::LaneCx;
 
 /// Most parts of one item.
@@ -108,10 +109,10 @@ pub(super) async fn begin(cx: &LaneCx, mut item: Box<Item>, entry: Entry, target
                 let fate = item::met(cx, &entry, &target).await;
                 return item::settle(cx, item, fate);
             }
-            Err(e) => match item::judge(cx, &mut item, Fault::destination(e)).await {
-                item::Verdict::Again => {}
-                item::Verdict::Over(fate) => return item::settle(cx, item, fate),
-                item::Verdict::Drop => return,
+            Err(e) => match fault::judge(cx, &mut item, Fault::destination(e)).await {
+                Verdict::Again => {}
+                Verdict::Over(fate) => return item::settle(cx, item, fate),
+                Verdict::Drop => return,
             },
         }
     };
@@ -139,7 +140,7 @@ pub(super) async fn work(cx: &Rc<LaneCx>, large: &Arc<Large>, n: u32) {
             Ok(()) => break Ok(()),
             Err(fault) => {
                 tries += 1;
-                if !item::pause_before_retry(cx, &fault, tries).await {
+                if !fault::pause_before_retry(cx, &fault, tries).await {
                     break Err(fault);
                 }
             }
@@ -197,23 +198,23 @@ async fn conclude(cx: &LaneCx, large: &Arc<Large>) {
     };
     let verdict = match fault.error.kind() {
         ErrorKind::Exists if large.target.overwrite == Overwrite::Never => {
-            item::Verdict::Over(item::met(cx, &large.entry, &large.target).await)
+            Verdict::Over(item::met(cx, &large.entry, &large.target).await)
         }
-        _ => item::judge(cx, &mut item, fault).await,
+        _ => fault::judge(cx, &mut item, fault).await,
     };
     match verdict {
         // Looks first whether it is there after all; then `begin` finds the parts again.
-        item::Verdict::Again => {
-            if item.is_relisted() {
+        Verdict::Again => {
+            if item.relisted {
                 let _ = cx.destination.abort(&large.target, &large.upload).await;
             }
             Box::pin(item::work(cx, item)).await;
         }
-        item::Verdict::Over(fate) => {
+        Verdict::Over(fate) => {
             let _ = cx.destination.abort(&large.target, &large.upload).await;
             item::settle(cx, item, fate);
         }
-        item::Verdict::Drop => cx.run.queue.keep_open(large),
+        Verdict::Drop => cx.run.queue.keep_open(large),
     }
 }
 
@@ -275,7 +276,7 @@ mod tests {
         assert_eq!(part_size(1 << 30, 16 << 20), 16 << 20);
         for size in [200 << 30, 5_u64 << 40, 50 << 40] {
             let p = part_size(size, 16 << 20);
-            assert!(size.div_ceil(p) <= MAX_PARTS && p % STEP == 0, "{size}");
+            assert!(size.div_ceil(p) <= MAX_PARTS && p.is_multiple_of(STEP), "{size}");
         }
     }
 }

@@ -132,7 +132,8 @@ impl Planner {
         }
         self.leave_all_but(None).await;
         if let (false, Some(name)) = (met, named) {
-            return Ok(self.bad_name(&name, "not found at the source").await);
+            self.bad_name(&name, "not found at the source").await;
+            return Ok(());
         }
         self.push(Planned::Settled(Record {
             segment: self.segment,

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::item::Item;
+use super::item::Work;
 use super::large::Large;
 
 /// What a slot gets.
 pub(super) enum Taken {
-    Item(Box<Item>),
+    Item(Work),
     Part(Arc<Large>, u32),
 }
 
@@ -18,8 +18,8 @@ pub(super) enum Taken {
 struct State {
     large: VecDeque<Arc<Large>>,
     open: Vec<Arc<Large>>,
-    released: VecDeque<Box<Item>>,
-    items: VecDeque<Box<Item>>,
+    released: VecDeque<Work>,
+    items: VecDeque<Work>,
     closed: bool,
 }
 
@@ -39,13 +39,13 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn push(&self, items: Vec<Box<Item>>) {
+    pub fn push(&self, items: Vec<Work>) {
         let n = items.len();
         self.lock().items.extend(items);
         self.wake(n);
     }
 
-    pub fn push_released(&self, items: Vec<Box<Item>>) {
+    pub fn push_released(&self, items: Vec<Work>) {
         let n = items.len();
         self.lock().released.extend(items);
         self.wake(n);
