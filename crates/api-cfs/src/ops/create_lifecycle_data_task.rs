@@ -42,6 +42,9 @@ const MAX_LIST_BYTES: u64 = 4 << 20;
 const MAX_LIST_LINES: usize = 20_000;
 /// Flows of a file system that are looked at for the one that a path belongs to.
 const MAX_FLOWS: u64 = 1_000;
+/// How metadata is written on objects. The product documents no spelling of its own, so it is the one in
+/// which everything comes back: links, extended attributes, nanoseconds. All spellings are read.
+pub const DIALECT: MetadataDialect = MetadataDialect::Native;
 /// Mode of files whose object carries none.
 pub const FILE_MODE: u32 = 0o644;
 /// Mode of directories whose object carries none.
@@ -214,7 +217,7 @@ async fn spec(
         selection: Selection::All,
         conflict: states::overwrite(p.bool("IsOverwrite").unwrap_or(false)),
         data: DataType::MetaAndData,
-        dialect: MetadataDialect::TencentCfs,
+        dialect: DIALECT,
         create_directory: true,
         default_file_mode: FILE_MODE,
         default_dir_mode: DIR_MODE,

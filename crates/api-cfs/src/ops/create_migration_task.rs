@@ -3,15 +3,15 @@
 //! The product answers at once and lets a task with a wrong key fail. A migration task has no field
 //! that could say why it failed, so the bucket is asked here first, with the request's key.
 
-use super::create_lifecycle_data_task::{DIR_MODE, FILE_MODE};
+use super::create_lifecycle_data_task::{DIALECT, DIR_MODE, FILE_MODE};
 use crate::fault;
 use crate::request::{Ask, bounded, given};
 use crate::translate::{attributes as words, ids, paths, services, states};
 use api::{Fault, Field, Operation, Outcome, Params, Reply, Ty};
 use control::NewTask;
 use model::{
-    ConflictPolicy, DataType, Direction, DirectoryEnd, Door, FileSystem, MetadataDialect, ObjectEnd,
-    ObjectStore, Originator, Selection, TaskId, TaskKind, TransferSpec,
+    ConflictPolicy, DataType, Direction, DirectoryEnd, Door, FileSystem, ObjectEnd, ObjectStore, Originator,
+    Selection, TaskId, TaskKind, TransferSpec,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
         },
         conflict: mode.cover,
         data: DataType::MetaAndData,
-        dialect: MetadataDialect::TencentCfs,
+        dialect: DIALECT,
         create_directory: true,
         default_file_mode: FILE_MODE,
         default_dir_mode: DIR_MODE,
@@ -172,16 +172,21 @@ async fn bucket_end(ask: &Ask<'_>, p: &Params<'_>) -> Result<ObjectEnd, Fault> {
     Ok(ObjectEnd { store: store.id.clone(), bucket: name.to_owned(), prefix })
 }
 
-/// List mode: the bucket of the list, unless the request names one.
+/// List mode: the list lies in the bucket that its lines speak of. A bucket that is named too must be
+/// that one.
 async fn list_end(ask: &Ask<'_>, p: &Params<'_>) -> Result<ObjectEnd, Fault> {
     service(p)?;
     let address = given(p, "ListAddress")
         .ok_or_else(|| fault::value("A list is migrated by ListAddress; the request has none."))?;
     let (store, bucket) = ask.control.resolve_address(address).await.map_err(|e| ask.fault(&e))?;
+    let list = ObjectEnd { store: store.id, bucket, prefix: prefix(p)? };
     if given(p, "BucketName").is_some() || given(p, "BucketAddress").is_some() {
-        return bucket_end(ask, p).await;
+        let named = bucket_end(ask, p).await?;
+        if named != list {
+            return Err(fault::value("The list must lie in the bucket that the request names."));
+        }
     }
-    Ok(ObjectEnd { store: store.id, bucket, prefix: prefix(p)? })
+    Ok(list)
 }
 
 async fn stores(ask: &Ask<'_>) -> Result<Vec<ObjectStore>, Fault> {

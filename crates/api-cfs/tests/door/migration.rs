@@ -86,6 +86,7 @@ async fn creation_refuses_in_the_vendors_words() {
         (json!({"MigrationType": 1, "ListAddress": "http://169.254.169.254/latest"}), value),
         (json!({"MigrationType": 1, "ListAddress": "file:///etc/passwd"}), value),
         (json!({"MigrationType": 1, "ListAddress": address(BUCKET, "/l"), "Direction": 1}), value),
+        (json!({"MigrationType": 1, "ListAddress": address("second-1251000004", "/l")}), value),
         (json!({"FsName": "x".repeat(2049)}), value),
         (json!({"CoverType": null}), "MissingParameter"),
         (json!({"CoverType": -1}), "InvalidParameter"),
