@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import peers
 
 ACCOUNT = {
-    "name": "test", "access_key_id": "AKIDTEST", "access_key_secret": "sk-test", "app_id": "1250000000", "operator": True,
+    "name": "test", "access_key_id": "AKIDTEST", "access_key_secret": "sk-test-secret", "app_id": "1250000000", "operator": True,
 }
 
 

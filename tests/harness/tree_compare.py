@@ -35,7 +35,8 @@ def _xattrs(path: bytes) -> dict:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
         return {}
-    kept = [n for n in names if n.startswith(("user.", "system.posix_acl_"))]
+    # `user.wharf.*` is the server's own mark on what it wrote, not content.
+    kept = [n for n in names if n.startswith(("user.", "system.posix_acl_")) and not n.startswith("user.wharf.")]
     return {n: os.getxattr(path, n, follow_symlinks=False) for n in kept}
 
 

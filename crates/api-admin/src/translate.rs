@@ -2,13 +2,13 @@
 
 use control::{Control, Plan, Verification};
 use model::{
-    Account, ConflictPolicy, Dialect, Direction, FileSystem, Flow, ObjectEnd, ObjectStore, Origin,
-    Product, Receipt, Task, TaskKind,
+    Account, ConflictPolicy, Dialect, Direction, FileSystem, Flow, ObjectEnd, ObjectStore, Origin, Product,
+    Receipt, Task, TaskKind,
 };
 
 use crate::wire::{
-    AccountView, FileSystemView, FlowView, ObjectStoreView, PlanView, ReceiptView, ReportView,
-    TaskView, VerificationView,
+    AccountView, FileSystemView, FlowView, ObjectStoreView, PlanView, ReceiptView, ReportView, TaskView,
+    VerificationView,
 };
 
 /// `s3://bucket/prefix/`

@@ -1,6 +1,7 @@
 //! POSIX metadata in user metadata, in the spellings that are about.
 //!
-//! Written is one dialect, read are all. When an object carries several, each field is taken from the
+//! Written is one dialect (a vendor's together with the native one, so that nothing is lost on the way
+//! back), read are all. When an object carries several, each field is taken from the
 //! first of these that has it: native (`file-*`, as Amazon's file services write), `afm-*` (CPFS),
 //! `alihbr-sync-mtime` (CPFS for Lingjun), then the plain `mtime`, `mode`, `uid`, `gid`, `atime` of rclone
 //! and the COS and S3 FUSE clients. All are written under `x-amz-meta-`, which the S3 interfaces of
@@ -41,7 +42,7 @@ pub enum MetadataDialect {
     Native,
     /// `mtime: <seconds>.<ns>`, `mode` (octal `st_mode`), `uid`, `gid`, `atime`. No xattrs, no hard links.
     Rclone,
-    /// `alihbr-sync-mtime` alone, in ns (the product's own unit for times elsewhere; read is any unit).
+    /// `alihbr-sync-mtime`, in ns (the product's own unit for times elsewhere; read is any unit).
     AlibabaLingjun,
     /// `afm-mtime: <seconds>.<ns>`, `afm-mode` (octal), `afm-uid`, `afm-gid`. The product documents the
     /// prefix and which attributes travel, not their names; read are these.
@@ -158,7 +159,11 @@ impl MetadataDialect {
                 out.number(AFM_GID, meta.gid);
             }
         }
-        if self != Self::Native {
+        // A vendor's own words carry part of it at best. Ours stand beside them, so that nothing is lost
+        // on the way back; the vendor's tools read theirs and leave ours alone.
+        if self != Self::Native && self != Self::Rclone {
+            native(&mut out, meta, mode);
+        } else if self == Self::Rclone {
             out.dropped_xattrs += u32::try_from(meta.xattrs.len()).unwrap_or(u32::MAX);
         }
         out

@@ -196,14 +196,14 @@ fn at_key(mut path: Vec<u8>, kind: Option<&str>) -> Vec<u8> {
 async fn compare(lane: &dyn Lane, path: &TreePath, line: &Line) -> connector::Result<Found> {
     let Some(found) = lane.stat(path).await? else { return Ok(Found::Missing) };
     let entry = found.entry;
+    // A link's content is its target. Its size differs between listings (an object has one, a link none),
+    // and an object that turned out to be a link stands in the manifest as what its listing said.
+    let is_link = line.kind.as_deref() == Some("link") || matches!(entry.kind, EntryKind::Symlink { .. });
     match (line.kind.as_deref(), &entry.kind) {
-        (Some("dir"), EntryKind::Dir)
-        | (Some("link"), EntryKind::Symlink { .. } | EntryKind::HardLink { .. }) => {
-            return Ok(Found::Same(0));
-        }
-        // An object store keeps links as objects, and a file that has further names looks like any other.
-        (Some("link"), EntryKind::File) => return Ok(Found::Same(0)),
-        (None, EntryKind::File | EntryKind::HardLink { .. }) if entry.size == line.size => {}
+        (Some("dir"), EntryKind::Dir) => return Ok(Found::Same(0)),
+        (Some("dir"), _) | (_, EntryKind::Dir | EntryKind::Special) => return Ok(Found::Different),
+        _ if is_link && line.crc64().is_none() => return Ok(Found::Same(0)),
+        _ if is_link || entry.size == line.size => {}
         _ => return Ok(Found::Different),
     }
     let mut body = lane.open(&entry, None).await?;
@@ -211,7 +211,7 @@ async fn compare(lane: &dyn Lane, path: &TreePath, line: &Line) -> connector::Re
     while let Some(chunk) = body.next().await? {
         digest = digest.then(Digest::of(&chunk));
     }
-    let same = digest.len == line.size && line.crc64().is_none_or(|crc| crc == digest.crc64);
+    let same = (is_link || digest.len == line.size) && line.crc64().is_none_or(|crc| crc == digest.crc64);
     Ok(if same { Found::Same(digest.len) } else { Found::Different })
 }
 

@@ -189,7 +189,10 @@ impl Store {
         let mut tx = self.0.db.begin(Durability::Power).await?;
         let mut task = task_in(&mut tx, id).await?;
         if task.attempt != attempt {
-            return Err(Error::new(ErrorKind::Fenced, format!("run {attempt} of task {id} is no longer the current one")));
+            return Err(Error::new(
+                ErrorKind::Fenced,
+                format!("run {attempt} of task {id} is no longer the current one"),
+            ));
         }
         task.attributes.extend(attributes);
         let record = encode(&crate::records::SpecRecord::of(&task)?)?;

@@ -89,7 +89,13 @@ impl Client {
     }
 
     /// Calls a Tencent action (`service` cfs) with a JSON body; gives what is inside `Response`.
-    pub async fn tencent(&self, service: &str, version: &str, action: &str, params: &Value) -> Result<Value, CallError> {
+    pub async fn tencent(
+        &self,
+        service: &str,
+        version: &str,
+        action: &str,
+        params: &Value,
+    ) -> Result<Value, CallError> {
         let path = if service == "wharf" { format!("/wharf/v1/{action}") } else { "/".to_owned() };
         let body = params.to_string().into_bytes();
         let headers = api::sign::tc3(
@@ -123,7 +129,8 @@ impl Client {
 
     /// Calls an Alibaba NAS action with flat parameters.
     pub async fn alibaba(&self, action: &str, params: &[(&str, &str)]) -> Result<Value, CallError> {
-        let params: Vec<(String, String)> = params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let params: Vec<(String, String)> =
+            params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let nonce = self.random.hex(32);
         let (path, headers) = api::sign::acs3(
             &Acs3Request {
@@ -177,8 +184,10 @@ impl Client {
                 let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(h, _)| h).to_owned();
                 let name = rustls::pki_types::ServerName::try_from(name)
                     .map_err(|e| CallError::Transport(format!("{}: {e}", self.host)))?;
-                let stream =
-                    tokio_rustls::TlsConnector::from(tls.clone()).connect(name, socket).await.map_err(no_server)?;
+                let stream = tokio_rustls::TlsConnector::from(tls.clone())
+                    .connect(name, socket)
+                    .await
+                    .map_err(no_server)?;
                 self.over(stream, request).await
             }
         }

@@ -5,8 +5,8 @@
 //! misspelt setting must not be silently without effect.
 
 mod reader;
-mod size;
 mod sections;
+mod size;
 pub mod template;
 
 use std::fmt;
@@ -31,7 +31,11 @@ impl fmt::Display for Problem {
         if self.line > 0 {
             write!(f, "line {}: ", self.line)?;
         }
-        if self.key.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.key, self.message) }
+        if self.key.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.key, self.message)
+        }
     }
 }
 

@@ -36,8 +36,9 @@ pub fn run(args: &CopyArgs) -> ExitCode {
 fn prepare(args: &CopyArgs) -> Result<Job, String> {
     let source = Location::parse(&args.source)?;
     let destination = Location::parse(&args.destination)?;
-    let lanes = if args.lanes == 0 { engine::Lanes::for_this_machine() } else { engine::Lanes::new(args.lanes) }
-        .map_err(|e| format!("can't start lanes: {e}"))?;
+    let lanes =
+        if args.lanes == 0 { engine::Lanes::for_this_machine() } else { engine::Lanes::new(args.lanes) }
+            .map_err(|e| format!("can't start lanes: {e}"))?;
     let compare = if matches!(destination, Location::Directory(_)) { Compare::Stat } else { Compare::Merge };
     let mut options = Options::new(conflict(args.conflict), compare);
     options.whole_up_to = args.part_size;
@@ -71,13 +72,14 @@ fn reports_folder(manifest: &Path) -> Result<PathBuf, String> {
 }
 
 fn execute(args: &CopyArgs, job: Job) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build() {
-        Ok(r) => r,
-        Err(e) => {
-            complain!("wharf copy: can't start: {e}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build() {
+            Ok(r) => r,
+            Err(e) => {
+                complain!("wharf copy: can't start: {e}");
+                return ExitCode::FAILURE;
+            }
+        };
     let started = Instant::now();
     let (live, steer, reports) = (job.live.clone(), job.steer.clone(), job.reports.clone());
     let outcome = runtime.block_on(async {
@@ -136,7 +138,12 @@ fn report(args: &CopyArgs, outcome: &Outcome, seconds: f64) {
             );
         } else {
             say!("{}", words::ledger(&api_admin::wire::LedgerView::from(l)));
-            #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
+            #[allow(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "for people"
+            )]
             let rate = (l.bytes.written as f64 / seconds.max(0.001)) as u64;
             say!("{seconds:.1} s, {}/s", words::size(rate));
         }
@@ -172,7 +179,12 @@ fn site(args: &CopyArgs, ends: &[&Location]) -> Result<Option<Arc<Site>>, String
     endpoint.check().map(Some).map_err(|problems| problems.join("; "))
 }
 
-fn tree(args: &CopyArgs, end: &Location, site: Option<&Arc<Site>>, make: bool) -> Result<Arc<dyn Tree>, String> {
+fn tree(
+    args: &CopyArgs,
+    end: &Location,
+    site: Option<&Arc<Site>>,
+    make: bool,
+) -> Result<Arc<dyn Tree>, String> {
     match (end, site) {
         (Location::Bucket { bucket, prefix }, Some(site)) => {
             let tree = ObjectTree::new(site, bucket, prefix).map_err(|e| e.to_string())?;

@@ -24,8 +24,10 @@ pub fn run(json: bool, folder: Option<&Path>) -> ExitCode {
         };
     }
     if json {
-        let all: serde_json::Map<String, serde_json::Value> =
-            doors().into_iter().map(|(door, ops)| (door.to_owned(), api::field::coverage_json(ops))).collect();
+        let all: serde_json::Map<String, serde_json::Value> = doors()
+            .into_iter()
+            .map(|(door, ops)| (door.to_owned(), api::field::coverage_json(ops)))
+            .collect();
         say!("{}", serde_json::Value::Object(all));
     } else {
         for (door, ops) in doors() {
@@ -40,10 +42,12 @@ fn write(folder: &Path) -> Result<(), String> {
         let file = folder.join("docs/doors").join(format!("{door}.md"));
         let in_context = |e: std::io::Error| format!("{}: {e}", file.display());
         let text = std::fs::read_to_string(&file).map_err(in_context)?;
-        let (head, rest) = text.split_once(BEGIN).ok_or_else(|| format!("{}: no line `{BEGIN}`", file.display()))?;
+        let (head, rest) =
+            text.split_once(BEGIN).ok_or_else(|| format!("{}: no line `{BEGIN}`", file.display()))?;
         let (_, tail) = rest.split_once(END).ok_or_else(|| format!("{}: no line `{END}`", file.display()))?;
         let table = api::field::coverage_markdown(ops);
-        std::fs::write(&file, format!("{head}{BEGIN}\n\n{}\n{END}{tail}", table.trim_end())).map_err(in_context)?;
+        std::fs::write(&file, format!("{head}{BEGIN}\n\n{}\n{END}{tail}", table.trim_end()))
+            .map_err(in_context)?;
     }
     Ok(())
 }

@@ -53,7 +53,8 @@ async fn demo(args: &DemoArgs) -> Result<bool, String> {
         crate::words::size(taken.bytes)
     );
     let random = runtime::Random::system();
-    let keys = Keys { access_key: format!("AKIDdemo{}", random.alphanumeric(12)), secret: random.alphanumeric(32) };
+    let keys =
+        Keys { access_key: format!("AKIDdemo{}", random.alphanumeric(12)), secret: random.alphanumeric(32) };
     let stop = runtime::Shutdown::new();
     let s3 = embedded_s3::EmbeddedS3::start(
         &folder.join("object-store"),
@@ -73,7 +74,7 @@ async fn demo(args: &DemoArgs) -> Result<bool, String> {
     say!("Object store  http://{}   (embedded, signatures checked)", s3.addr);
     say!("wharf         {url}   (all doors on one port)\n");
     let client = Client::new(&url, &keys.access_key, &keys.secret)?;
-    let all_well = steps::run(&client, &folder, &keys, s3.addr).await?;
+    let all_well = steps::run(&client, &folder, &keys).await?;
     say!("\nAll of it took {:.1} s.", started.elapsed().as_secs_f64());
     what_next(&url, &file, &keys, &folder, args.keep);
     if args.keep {

@@ -58,7 +58,11 @@ pub fn write_private(file: &Path, text: &str, replace: bool) -> std::io::Result<
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).mode(0o600);
-    if replace { options.create(true).truncate(true) } else { options.create_new(true) };
+    if replace {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     let mut f = options.open(file)?;
     f.write_all(text.as_bytes())?;
     f.sync_all()

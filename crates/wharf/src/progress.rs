@@ -13,7 +13,8 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// A bar, or a silent one.
     pub fn new(silent: bool) -> Self {
-        let target = if silent { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(5) };
+        let target =
+            if silent { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(5) };
         let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{prefix}{bar:28} {percent:>3}% {msg}") {
             bar.set_style(style.progress_chars("=> "));

@@ -68,7 +68,9 @@ pub fn run(command: Command) -> ExitCode {
 }
 
 fn server_of(command: &Command) -> &Server {
-    use crate::cli::{AccountCommand as A, FlowCommand as F, ReceiptCommand as P, ResourceCommand as R, TaskCommand as T};
+    use crate::cli::{
+        AccountCommand as A, FlowCommand as F, ReceiptCommand as P, ResourceCommand as R, TaskCommand as T,
+    };
     match command {
         Command::Flow(
             F::List { server } | F::Show { server, .. } | F::Create { server, .. } | F::Delete { server, .. },
@@ -89,7 +91,10 @@ fn server_of(command: &Command) -> &Server {
             | R::Remove { server, .. },
         )
         | Command::Account(
-            A::List { server } | A::Create { server, .. } | A::Disable { server, .. } | A::Enable { server, .. },
+            A::List { server }
+            | A::Create { server, .. }
+            | A::Disable { server, .. }
+            | A::Enable { server, .. },
         )
         | Command::Receipt(P::Show { server, .. } | P::Verify { server, .. }) => server,
         _ => unreachable!("only commands for a server come here"),

@@ -162,7 +162,8 @@ async fn listen(
     engine: engine::dispatch::Local,
     store: Store,
 ) -> Result<Running, String> {
-    let mut settings = api::ServerConfig { max_connections: config.listen.max_connections, ..api::ServerConfig::default() };
+    let mut settings =
+        api::ServerConfig { max_connections: config.listen.max_connections, ..api::ServerConfig::default() };
     #[allow(clippy::cast_precision_loss, reason = "bounded by the configuration")]
     {
         settings.gate.rate_per_s = config.limits.requests_per_second as f64;
@@ -245,7 +246,9 @@ pub fn reveal(source: &SecretSource) -> Result<String, String> {
         SecretSource::File(p) => std::fs::read_to_string(p)
             .map(|t| t.lines().next().unwrap_or_default().trim().to_owned())
             .map_err(|e| format!("{}: {e}", p.display())),
-        SecretSource::Environment(v) => std::env::var(v).map_err(|_| format!("the environment variable {v} is not set")),
+        SecretSource::Environment(v) => {
+            std::env::var(v).map_err(|_| format!("the environment variable {v} is not set"))
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);
@@ -65,7 +65,9 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
 pub fn ledger(l: &LedgerView) -> String {
     let row = |name: &str, t: &TallyView, show: fn(u64) -> String| {
         let mut cells = vec![name.to_owned()];
-        cells.extend([t.read, t.written, t.unchanged, t.skipped + t.filtered, t.failed + t.dead_lettered].map(show));
+        cells.extend(
+            [t.read, t.written, t.unchanged, t.skipped + t.filtered, t.failed + t.dead_lettered].map(show),
+        );
         cells
     };
     let table = table(

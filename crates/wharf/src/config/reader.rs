@@ -93,7 +93,10 @@ impl<'t, 'i> Section<'t, 'i, '_> {
         match parsed {
             Some(n) if within.contains(&n) => Some(n),
             _ => {
-                self.problem(key, format!("must be a whole number from {} to {}", within.start(), within.end()));
+                self.problem(
+                    key,
+                    format!("must be a whole number from {} to {}", within.start(), within.end()),
+                );
                 None
             }
         }
@@ -153,8 +156,14 @@ impl<'t, 'i> Section<'t, 'i, '_> {
             },
         };
         let path = self.name(key);
-        let mut section =
-            Section { table, text: self.text, path, line, asked: BTreeSet::new(), problems: &mut *self.problems };
+        let mut section = Section {
+            table,
+            text: self.text,
+            path,
+            line,
+            asked: BTreeSet::new(),
+            problems: &mut *self.problems,
+        };
         read(&mut section);
         section.finish();
     }
@@ -189,8 +198,11 @@ impl<'t, 'i> Section<'t, 'i, '_> {
     /// Reports every key that nobody asked for.
     pub fn finish(&mut self) {
         let Some(table) = self.table else { return };
-        let unknown: Vec<String> =
-            table.keys().map(|k| k.get_ref().to_string()).filter(|k| !self.asked.contains(k.as_str())).collect();
+        let unknown: Vec<String> = table
+            .keys()
+            .map(|k| k.get_ref().to_string())
+            .filter(|k| !self.asked.contains(k.as_str()))
+            .collect();
         for key in unknown {
             let known: Vec<&str> = self.asked.iter().copied().collect();
             self.problem(&key, format!("is not a setting here; known: {}", known.join(", ")));

@@ -210,7 +210,10 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
         }
         if let Some(level) = s.text("level") {
             if level.parse::<tracing_subscriber::filter::Targets>().is_err() {
-                s.problem("level", "must be error, warn, info, debug, trace, or a list like \"engine=debug,info\"");
+                s.problem(
+                    "level",
+                    "must be error, warn, info, debug, trace, or a list like \"engine=debug,info\"",
+                );
             }
             config.log_level = level;
         }
@@ -238,7 +241,9 @@ fn listen(s: &mut Section<'_, '_, '_>, out: &mut Listen, base: &Path) {
     if let Some(address) = s.text("address") {
         match address.parse() {
             Ok(a) => out.address = a,
-            Err(_) => s.problem("address", format!("`{address}` is not address:port (try \"127.0.0.1:8480\")")),
+            Err(_) => {
+                s.problem("address", format!("`{address}` is not address:port (try \"127.0.0.1:8480\")"))
+            }
         }
     }
     match (s.text("tls_certificate"), s.text("tls_key")) {
@@ -305,15 +310,28 @@ fn account(s: &mut Section<'_, '_, '_>, base: &Path) -> AccountConfig {
     let account = AccountConfig {
         name: s.required("name"),
         access_key_id: s.required("access_key_id"),
-        secret: required_secret(s, ["access_key_secret", "access_key_secret_file", "access_key_secret_env"], base),
+        secret: required_secret(
+            s,
+            ["access_key_secret", "access_key_secret_file", "access_key_secret_env"],
+            base,
+        ),
         app_id: s.text("app_id").unwrap_or_else(|| "1250000000".to_owned()),
         operator: s.boolean("operator").unwrap_or(false),
     };
     if !account.app_id.bytes().all(|b| b.is_ascii_digit()) {
         s.problem("app_id", "must be digits");
     }
-    if account.access_key_id.bytes().any(|b| !b.is_ascii_graphic() || b"/,;=".contains(&b)) {
-        s.problem("access_key_id", "must be printable ASCII without spaces and / , ; =");
+    // The bounds of `control`, said here already so that `wharf check` finds them.
+    let id = &account.access_key_id;
+    let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if !id.is_empty() && !((8..=128).contains(&id.len()) && plain) {
+        s.problem("access_key_id", "must be 8 to 128 letters, digits, - _ or .");
+    }
+    if let SecretSource::Literal(secret) = &account.secret
+        && !secret.is_empty()
+        && !((8..=256).contains(&secret.len()) && secret.bytes().all(|b| b.is_ascii_graphic()))
+    {
+        s.problem("access_key_secret", "must be 8 to 256 printable ASCII characters");
     }
     account
 }

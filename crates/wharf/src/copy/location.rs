@@ -55,13 +55,21 @@ pub fn credentials(profile: &str) -> Result<Option<Credentials>, String> {
         let secret = first_env(&["AWS_SECRET_ACCESS_KEY"])
             .ok_or("AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not")?;
         let session_token = first_env(&["AWS_SESSION_TOKEN"]).map(Secret::new);
-        return Ok(Some(Credentials { access_key: access_key.into(), secret_key: Secret::new(secret), session_token }));
+        return Ok(Some(Credentials {
+            access_key: access_key.into(),
+            secret_key: Secret::new(secret),
+            session_token,
+        }));
     }
     let file = first_env(&["AWS_SHARED_CREDENTIALS_FILE"])
         .map(PathBuf::from)
         .or_else(|| first_env(&["HOME"]).map(|h| PathBuf::from(h).join(".aws/credentials")));
     let Some(text) = file.and_then(|f| std::fs::read_to_string(f).ok()) else {
-        return if profile == "default" { Ok(None) } else { Err(format!("profile `{profile}`: no credentials file")) };
+        return if profile == "default" {
+            Ok(None)
+        } else {
+            Err(format!("profile `{profile}`: no credentials file"))
+        };
     };
     match from_profile(&text, profile) {
         Some(c) => Ok(Some(c)),
@@ -99,7 +107,11 @@ mod tests {
         assert_eq!(Location::parse("s3://b"), bucket("b", ""));
         assert_eq!(Location::parse("s3://b/a/c"), bucket("b", "a/c/"));
         assert_eq!(Location::parse("dir/x"), Ok(Location::Directory("dir/x".into())));
-        assert!(Location::parse("gs://b").is_err() && Location::parse("s3://").is_err() && Location::parse("").is_err());
+        assert!(
+            Location::parse("gs://b").is_err()
+                && Location::parse("s3://").is_err()
+                && Location::parse("").is_err()
+        );
     }
 
     #[test]

@@ -29,7 +29,9 @@ pub fn compare(a: &Path, b: &Path) -> std::io::Result<Comparison> {
 }
 
 fn names(folder: &Path) -> std::io::Result<BTreeMap<OsString, fs::Metadata>> {
-    fs::read_dir(folder)?.map(|e| e.and_then(|e| Ok((e.file_name(), fs::symlink_metadata(e.path())?)))).collect()
+    fs::read_dir(folder)?
+        .map(|e| e.and_then(|e| Ok((e.file_name(), fs::symlink_metadata(e.path())?))))
+        .collect()
 }
 
 fn folder(a: &Path, b: &Path, c: &mut Comparison) -> std::io::Result<()> {

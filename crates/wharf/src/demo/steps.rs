@@ -1,6 +1,6 @@
 //! The demo's calls, as an SDK would make them.
 
-use std::net::SocketAddr;
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -16,13 +16,13 @@ pub const BUCKET: &str = "wharf-demo-1250000000";
 const CFS: &str = "2019-07-19";
 
 /// Runs all steps; `false` when a tree differs or a receipt does not hold.
-pub async fn run(client: &Client, folder: &Path, keys: &Keys, store: SocketAddr) -> Result<bool, String> {
-    let _ = store;
+pub async fn run(client: &Client, folder: &Path, keys: &Keys) -> Result<bool, String> {
     let mut tasks = Vec::new();
     say!("Alibaba CPFS door: one data flow, export, import into a second directory");
     let flow = nas_flow(client).await?;
     tasks.push(("CPFS export /first/ → oss", nas_task(client, &flow, "Export", "/first/", "/tree/").await?));
-    tasks.push(("CPFS import oss → /second/", nas_task(client, &flow, "Import", "/tree/", "/second/").await?));
+    tasks
+        .push(("CPFS import oss → /second/", nas_task(client, &flow, "Import", "/tree/", "/second/").await?));
     say!("\nTencent CFS door: archive a directory, restore it into another one");
     let work = cfs_flow(client, keys, "/cfs/work").await?;
     tasks.push(("CFS archive /cfs/work", cfs_task(client, &work, "archive", "/cfs/work").await?));
@@ -67,7 +67,11 @@ fn compared(folder: &Path, a: &str, b: &str) -> Result<bool, String> {
     Ok(same)
 }
 
-async fn operator<T: serde::de::DeserializeOwned>(client: &Client, action: &str, id: &str) -> Result<T, String> {
+async fn operator<T: serde::de::DeserializeOwned>(
+    client: &Client,
+    action: &str,
+    id: &str,
+) -> Result<T, String> {
     let answer = client.operator(action, &json!({ "id": id })).await.map_err(|e| format!("{action}: {e}"))?;
     serde_json::from_value(answer).map_err(|e| format!("{action}: {e}"))
 }
@@ -80,7 +84,8 @@ async fn nas_flow(client: &Client) -> Result<String, String> {
         ("SourceStoragePath", "/lingjun/"),
         ("FileSystemPath", "/"),
     ];
-    let answer = client.alibaba("CreateDataFlow", &params).await.map_err(|e| format!("CreateDataFlow: {e}"))?;
+    let answer =
+        client.alibaba("CreateDataFlow", &params).await.map_err(|e| format!("CreateDataFlow: {e}"))?;
     text(&answer, "DataFlowId")
 }
 
@@ -96,24 +101,36 @@ async fn nas_task(client: &Client, flow: &str, action: &str, from: &str, to: &st
         ("CreateDirIfNotExist", "true"),
     ];
     let params = if action == "Import" { &params[..] } else { &params[..7] };
-    let answer = client.alibaba("CreateDataFlowTask", params).await.map_err(|e| format!("CreateDataFlowTask: {e}"))?;
+    let answer =
+        client.alibaba("CreateDataFlowTask", params).await.map_err(|e| format!("CreateDataFlowTask: {e}"))?;
     let id = text(&answer, "TaskId")?;
     let bar = Bar::new(false);
     bar.name(&format!("  {action} {}", &id[..id.len().min(13)]));
     loop {
         let filter =
             [("FileSystemId", "bmcpfs-demo"), ("Filters.1.Key", "TaskIds"), ("Filters.1.Value", id.as_str())];
-        let answer =
-            client.alibaba("DescribeDataFlowTasks", &filter).await.map_err(|e| format!("DescribeDataFlowTasks: {e}"))?;
+        let answer = client
+            .alibaba("DescribeDataFlowTasks", &filter)
+            .await
+            .map_err(|e| format!("DescribeDataFlowTasks: {e}"))?;
         let task = &answer["TaskInfo"]["Task"][0];
         let figure = |key: &str| task["ProgressStats"][key].as_u64().unwrap_or(0);
-        bar.position(figure("FilesDone"), figure("FilesTotal"), figure("BytesDone"), figure("BytesTotal"), true);
+        bar.position(
+            figure("FilesDone"),
+            figure("FilesTotal"),
+            figure("BytesDone"),
+            figure("BytesTotal"),
+            true,
+        );
         match task["Status"].as_str() {
             Some("Completed") => {
                 bar.leave();
+                said(action, &id, figure("FilesDone"), figure("BytesDone"));
                 return Ok(id);
             }
-            Some("Failed" | "Canceled") => return Err(format!("{action} {id} ended badly: {}", task["ErrorMsg"])),
+            Some("Failed" | "Canceled") => {
+                return Err(format!("{action} {id} ended badly: {}", task["ErrorMsg"]));
+            }
             _ => tokio::time::sleep(Bar::EVERY).await,
         }
     }
@@ -130,8 +147,10 @@ async fn cfs_flow(client: &Client, keys: &Keys, target: &str) -> Result<String, 
         "SecretKey": keys.secret,
         "DataFlowName": target.trim_start_matches("/cfs/"),
     });
-    let answer =
-        client.tencent("cfs", CFS, "CreateDataFlow", &params).await.map_err(|e| format!("CreateDataFlow: {e}"))?;
+    let answer = client
+        .tencent("cfs", CFS, "CreateDataFlow", &params)
+        .await
+        .map_err(|e| format!("CreateDataFlow: {e}"))?;
     text(&answer, "DataFlowId")
 }
 
@@ -166,11 +185,19 @@ async fn cfs_task(client: &Client, flow: &str, kind: &str, path: &str) -> Result
         match task["TaskStatus"].as_str() {
             Some("finished") => {
                 bar.leave();
+                said(kind, &id, figure("FileSuccessedCount"), figure("FileSuccessedSize"));
                 return Ok(id);
             }
             Some("failed" | "stopped") => return Err(format!("{kind} {id} ended badly")),
             _ => tokio::time::sleep(Bar::EVERY).await,
         }
+    }
+}
+
+/// Where no bar is drawn (a log, a pipe), a line says what it would have shown.
+fn said(what: &str, id: &str, items: u64, bytes: u64) {
+    if !std::io::stderr().is_terminal() {
+        say!("  {what:<8} {id}  {} items, {}", words::count(items), words::size(bytes));
     }
 }
 

@@ -14,14 +14,21 @@ pub struct Taken {
 /// The given folder, else cargo's registry sources, else documentation.
 pub fn choose(given: Option<PathBuf>) -> Result<PathBuf, String> {
     if let Some(folder) = given {
-        return if folder.is_dir() { Ok(folder) } else { Err(format!("{} is not a directory", folder.display())) };
+        return if folder.is_dir() {
+            Ok(folder)
+        } else {
+            Err(format!("{} is not a directory", folder.display()))
+        };
     }
     let cargo = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cargo")));
     let registry = cargo.map(|c| c.join("registry/src")).filter(|r| has_entries(r));
     let places = registry.into_iter().chain(["/usr/share/doc", "/usr/share", "/usr/lib"].map(PathBuf::from));
-    places.into_iter().find(|p| has_entries(p)).ok_or_else(|| "no tree found; name one with --tree".to_owned())
+    places
+        .into_iter()
+        .find(|p| has_entries(p))
+        .ok_or_else(|| "no tree found; name one with --tree".to_owned())
 }
 
 fn has_entries(folder: &Path) -> bool {
@@ -40,7 +47,9 @@ pub fn take(source: &Path, places: &[PathBuf], limit: u64) -> Result<Taken, Stri
             .and_then(|()| std::fs::write(odd.join("empty file"), ""))
             .and_then(|()| std::os::unix::fs::symlink("../odd names/empty file", odd.join("a link")));
         match made {
-            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(format!("{}: {e}", odd.display())),
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(format!("{}: {e}", odd.display()));
+            }
             _ => {}
         }
     }

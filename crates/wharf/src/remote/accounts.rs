@@ -37,7 +37,14 @@ fn table(accounts: &[AccountView]) -> String {
     let rows = accounts.iter().map(|a| {
         let state = if a.active { "active" } else { "off" };
         let role = if a.operator { "operator" } else { "user" };
-        vec![a.id.clone(), a.name.clone(), a.access_key_id.clone(), a.app_id.clone(), role.to_owned(), state.to_owned()]
+        vec![
+            a.id.clone(),
+            a.name.clone(),
+            a.access_key_id.clone(),
+            a.app_id.clone(),
+            role.to_owned(),
+            state.to_owned(),
+        ]
     });
     words::table(&["ACCOUNT", "NAME", "ACCESS KEY", "APP ID", "ROLE", "STATE"], rows.collect())
 }

@@ -19,7 +19,8 @@ pub async fn run(client: &Client, command: FlowCommand) -> Result<Answer, String
             Ok(Answer::new(table(std::slice::from_ref(&flow)), &flow))
         }
         FlowCommand::Create { file_system, directory, bucket, name, .. } => {
-            let rest = bucket.strip_prefix("s3://").or_else(|| bucket.strip_prefix("oss://")).unwrap_or(&bucket);
+            let rest =
+                bucket.strip_prefix("s3://").or_else(|| bucket.strip_prefix("oss://")).unwrap_or(&bucket);
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
             let params = json!({
                 "file_system": file_system, "directory": directory, "bucket": bucket, "prefix": prefix, "name": name,
@@ -29,7 +30,10 @@ pub async fn run(client: &Client, command: FlowCommand) -> Result<Answer, String
         }
         FlowCommand::Delete { id, .. } => {
             act(client, "DeleteFlow", json!({ "id": id })).await?;
-            Ok(Answer::new(format!("{id} is gone; its files and objects are where they were"), &json!({ "id": id })))
+            Ok(Answer::new(
+                format!("{id} is gone; its files and objects are where they were"),
+                &json!({ "id": id }),
+            ))
         }
     }
 }
@@ -40,7 +44,14 @@ fn table(flows: &[FlowView]) -> String {
             Some(e) => format!("{} ({e})", f.status),
             None => f.status.clone(),
         };
-        vec![f.id.clone(), f.door.clone(), format!("{}:{}", f.file_system, f.directory), f.bucket.clone(), status, f.name.clone()]
+        vec![
+            f.id.clone(),
+            f.door.clone(),
+            format!("{}:{}", f.file_system, f.directory),
+            f.bucket.clone(),
+            status,
+            f.name.clone(),
+        ]
     });
     words::table(&["FLOW", "DOOR", "DIRECTORY", "BUCKET", "STATUS", "NAME"], rows.collect())
 }

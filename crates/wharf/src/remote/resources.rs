@@ -23,7 +23,17 @@ pub async fn run(client: &Client, command: ResourceCommand) -> Result<Answer, St
             act(client, "PutFileSystem", params).await?;
             Ok(Answer::new(format!("{id} is {root}"), &json!({ "id": id })))
         }
-        ResourceCommand::AddStore { id, url, access_key_id, region, dialect, virtual_host, bucket, host, .. } => {
+        ResourceCommand::AddStore {
+            id,
+            url,
+            access_key_id,
+            region,
+            dialect,
+            virtual_host,
+            bucket,
+            host,
+            ..
+        } => {
             let secret = match &access_key_id {
                 Some(_) => Some(secret()?),
                 None => None,
@@ -50,13 +60,18 @@ fn secret() -> Result<String, String> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|e| format!("the secret can't be read: {e}"))?;
     let secret = line.trim_end_matches(['\r', '\n']).to_owned();
-    if secret.is_empty() { Err("the secret is empty: give it on standard input or in WHARF_STORE_SECRET".to_owned()) } else { Ok(secret) }
+    if secret.is_empty() {
+        Err("the secret is empty: give it on standard input or in WHARF_STORE_SECRET".to_owned())
+    } else {
+        Ok(secret)
+    }
 }
 
 fn tables(r: &Resources) -> String {
-    let file_systems = r.file_systems.iter().map(|f| {
-        vec![f.id.clone(), f.product.clone(), f.version.clone(), f.root.clone(), f.origin.clone()]
-    });
+    let file_systems = r
+        .file_systems
+        .iter()
+        .map(|f| vec![f.id.clone(), f.product.clone(), f.version.clone(), f.root.clone(), f.origin.clone()]);
     let stores = r.object_stores.iter().map(|o| {
         vec![
             o.id.clone(),
@@ -71,6 +86,9 @@ fn tables(r: &Resources) -> String {
     format!(
         "{}\n\n{}",
         words::table(&["FILE SYSTEM", "PRODUCT", "VERSION", "ROOT", "FROM"], file_systems.collect()),
-        words::table(&["OBJECT STORE", "URL", "DIALECT", "BUCKETS", "HOSTS", "ACCESS KEY", "FROM"], stores.collect())
+        words::table(
+            &["OBJECT STORE", "URL", "DIALECT", "BUCKETS", "HOSTS", "ACCESS KEY", "FROM"],
+            stores.collect()
+        )
     )
 }

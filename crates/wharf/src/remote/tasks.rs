@@ -48,7 +48,9 @@ async fn watch_to_end(client: &Client, id: &str, quiet: bool) -> Result<TaskView
         };
         let found = (task.items_found.max(items.read), task.bytes_found.max(bytes.read));
         bar.position(settled(items), found.0, settled(bytes), found.1, task.scan_done);
-        if matches!(task.status.as_str(), "completed" | "failed" | "canceled" | "paused") || task.kind == "stream" {
+        if matches!(task.status.as_str(), "completed" | "failed" | "canceled" | "paused")
+            || task.kind == "stream"
+        {
             bar.leave();
             return Ok(task);
         }
@@ -66,7 +68,8 @@ fn rule(c: Conflict) -> &'static str {
 }
 
 fn shown(t: &TaskView) -> Answer {
-    let mut text = format!("{} {} {} → {}\n{}", t.id, t.status, t.source, t.destination, words::ledger(&t.ledger));
+    let mut text =
+        format!("{} {} {} → {}\n{}", t.id, t.status, t.source, t.destination, words::ledger(&t.ledger));
     if let Some(e) = &t.error {
         text.push_str(&format!("\nerror: {e}"));
     }

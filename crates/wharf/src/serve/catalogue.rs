@@ -52,7 +52,9 @@ pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
             None => None,
         };
         let ca_pem = match &o.ca_file {
-            Some(f) => Some(std::fs::read_to_string(f).map_err(|e| in_context(format!("{}: {e}", f.display())))?),
+            Some(f) => {
+                Some(std::fs::read_to_string(f).map_err(|e| in_context(format!("{}: {e}", f.display())))?)
+            }
             None => None,
         };
         let (access_key_id, secret) = key.unzip();

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use connector::{Error, ErrorKind, Result, Tree, TreePath};
 use connector_object::{Addressing, Endpoint, ObjectTree, Secret, Site};
 use connector_posix::{Durability, PosixTree};
-use model::{Credentials, Dialect, Direction, DirectoryEnd, MetadataDialect, ObjectEnd, ObjectStore, TransferSpec};
+use model::{
+    Credentials, Dialect, Direction, DirectoryEnd, MetadataDialect, ObjectEnd, ObjectStore, TransferSpec,
+};
 use store::{Purpose, SealKey, Store};
 
 /// Sites that are kept, so that what one run learned of an endpoint helps the next; beyond it they are made anew.
@@ -31,9 +33,9 @@ impl Connectors {
 
     fn site(&self, s: &ObjectStore, credentials: Option<&Credentials>) -> Result<Arc<Site>> {
         let open = |sealed| {
-            self.key
-                .open(Purpose::Credentials, sealed)
-                .map_err(|_| Error::new(ErrorKind::Denied, "the stored secret can't be opened with this master key"))
+            self.key.open(Purpose::Credentials, sealed).map_err(|_| {
+                Error::new(ErrorKind::Denied, "the stored secret can't be opened with this master key")
+            })
         };
         let pair = match (credentials, &s.access_key_id, &s.secret) {
             (Some(c), _, _) => Some((c.access_key_id.clone(), open(&c.secret)?)),
@@ -60,7 +62,9 @@ impl Connectors {
             Dialect::Oss => connector_object::Dialect::Oss,
             Dialect::Obs => connector_object::Dialect::Obs,
         };
-        let site = endpoint.check().map_err(|p| Error::new(ErrorKind::Other, format!("{}: {}", s.id, p.join("; "))))?;
+        let site = endpoint
+            .check()
+            .map_err(|p| Error::new(ErrorKind::Other, format!("{}: {}", s.id, p.join("; "))))?;
         if let Ok(mut sites) = self.sites.lock() {
             if sites.len() >= MAX_SITES {
                 sites.clear();
@@ -76,9 +80,16 @@ impl Connectors {
         credentials: Option<&Credentials>,
         dialect: MetadataDialect,
     ) -> Result<Arc<dyn Tree>> {
-        let store = self.store.object_store(&end.store).await.map_err(|e| Error::new(ErrorKind::Unavailable, e.to_string()))?;
+        let store = self
+            .store
+            .object_store(&end.store)
+            .await
+            .map_err(|e| Error::new(ErrorKind::Unavailable, e.to_string()))?;
         let Some(store) = store else {
-            return Err(Error::new(ErrorKind::NotFound, format!("the catalogue has no object store {}", end.store)));
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("the catalogue has no object store {}", end.store),
+            ));
         };
         let site = self.site(&store, credentials)?;
         let dialect = match dialect {
@@ -130,7 +141,7 @@ impl control::Trees for Connectors {
     async fn buckets(&self, store: &ObjectStore, credentials: Option<&Credentials>) -> Result<Vec<String>> {
         let client = connector_object::Client::new(&self.site(store, credentials)?);
         let buckets = client.list_buckets().await.map_err(Error::from)?;
-        Ok(buckets.into_iter().map(|b| b.name.to_string()).collect())
+        Ok(buckets.into_iter().map(|b| b.name).collect())
     }
 }
 
