@@ -29,9 +29,16 @@ KEY, SECRET = "AKIDBENCH", "bench-secret-key"
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A free port whose neighbour 10000 higher is free too (SeaweedFS listens there as well)."""
+    while True:
+        port = random.randrange(12_000, 30_000)
+        try:
+            for p in (port, port + 10_000):
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", p))
+            return port
+        except OSError:
+            continue
 
 
 class Weed:
@@ -46,9 +53,9 @@ class Weed:
         conf.write_text(json.dumps({"identities": [{"name": "bench", "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
                                                     "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}))
         ports = {n: free_port() for n in ("master", "volume", "filer")}
-        cmd = [str(VENV / "weed"), "mini", f"-dir={self.dir}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={conf}",
-               f"-s3.port={self.port}", f"-master.port={ports['master']}", f"-volume.port={ports['volume']}",
-               f"-filer.port={ports['filer']}", "-webdav=false", "-admin.ui=false"]
+        cmd = [str(VENV / "weed"), "server", f"-dir={self.dir}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={ports['master']}",
+               f"-volume.port={ports['volume']}", "-volume.max=2000", "-master.volumeSizeLimitMB=1024", "-filer", f"-filer.port={ports['filer']}",
+               "-s3", f"-s3.port={self.port}", f"-s3.config={conf}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
         self.process = subprocess.Popen(cmd, stdout=open(WORK / "weed.log", "w"), stderr=subprocess.STDOUT, start_new_session=True)
         self.url = f"http://127.0.0.1:{self.port}"
         self.wait()
@@ -215,7 +222,8 @@ def main():
     ap.add_argument("--no-write", action="store_true", help="print only")
     args = ap.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     results = []
     for job in args.jobs.split(","):
         kind, big = JOBS[job]

@@ -77,7 +77,7 @@ case $want in
   test | bench)
     apt_packages "${build_tools[@]}" "${test_tools[@]}"
     python_packages
-    if [ "$want" = test ]; then go_modules; fi
+    if [ "$want" = test ]; then go_modules; else apt_packages wrk:/usr/bin/wrk; fi
     ;;
   *) fail "unknown target \"$want\"; one of demo, test, bench" ;;
 esac

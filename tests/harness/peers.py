@@ -175,7 +175,7 @@ class Weed:
         self.process = spawn(
             [
                 self.program, "server", f"-dir={self.directory}/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}",
-                f"-volume.port={volume}", "-volume.max=100", "-master.volumeSizeLimitMB=256", "-filer", f"-filer.port={filer}",
+                f"-volume.port={volume}", "-volume.max=2000", "-master.volumeSizeLimitMB=256", "-filer", f"-filer.port={filer}",
                 "-s3", f"-s3.port={s3}", f"-s3.config={self.config}",
                 # Two catalogues on ports of their own, fixed unless switched off: a second server would end at once.
                 "-s3.port.iceberg=0", "-s3.port.lance=0",

@@ -64,7 +64,7 @@ pub struct Options {
     pub sparse: bool,
     /// Permission bits of files whose source knows none; `None`: 0666 less the umask.
     pub file_mode: Option<u32>,
-    /// Where a directory of very many names is sorted; `None`: the system's temporary directory.
+    /// Where a directory of very many names is sorted; `None`: `/tmp`.
     pub scratch: Option<PathBuf>,
 }
 

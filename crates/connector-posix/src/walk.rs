@@ -104,9 +104,12 @@ pub(crate) struct Walk {
     inodes: HashMap<(u64, u64), (TreePath, u32)>,
 }
 
+/// Where very large directories are sorted unless the options say otherwise: survives no reboot and needs none.
+const SCRATCH: &str = "/tmp";
+
 impl Walk {
     pub(crate) fn new(root: Arc<Root>, request: ListRequest) -> Self {
-        let scratch = root.options.scratch.clone().unwrap_or_else(std::env::temp_dir);
+        let scratch = root.options.scratch.clone().unwrap_or_else(|| PathBuf::from(SCRATCH));
         Self {
             root,
             prefix: request.prefix,

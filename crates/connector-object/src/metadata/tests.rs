@@ -1,3 +1,5 @@
+//! Round trips and nonsense, in every dialect.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Attacks on the root: links, swapped directories, names that climb. Nothing may appear outside.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Writes in parts: interrupted, resumed, out of order.
+
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};

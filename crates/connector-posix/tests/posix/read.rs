@@ -1,3 +1,5 @@
+//! Reads: ranges, links, files that change under the reader.
+
 use std::fs;
 use std::io::{Seek, Write};
 

@@ -1,3 +1,5 @@
+//! Listings: order, continuation, odd names, very many names, special files.
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;

@@ -1,3 +1,5 @@
+//! Writes: all or nothing, metadata, holes, conflicts, a full disk.
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
