@@ -57,7 +57,7 @@ def test_init_check_and_serve(program, tmp_path):
 
 def test_a_flow_and_its_tasks_from_the_command_line(wharf, weed, bucket, tmp_path):
     make_tree(tmp_path / "root" / "data", files=80)
-    time.sleep(2.5)  # SeaweedFS keeps no mark on directories: their time of upload must tell, with its margin of 2 s
+    time.sleep(4)  # SeaweedFS keeps no mark on directories: their time of upload must tell (whole seconds, margin 2 s)
     running = wharf(
         filesystems=[server.filesystem("bmcpfs-cli", "cpfs-lingjun", tmp_path / "root")],
         object_stores=[server.object_store("weed", weed.url, weed.access_key, weed.secret_key)],

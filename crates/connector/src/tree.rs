@@ -187,7 +187,8 @@ pub struct PartDone {
     pub number: u32,
     /// ETag of the part, where the destination has such a thing.
     pub etag: Option<Box<str>>,
-    /// Digest of the part's bytes; `None` for a part found again whose digest the store does not tell.
+    /// Digest of the part's bytes; `None` for a part found again whose digest the store does not tell. Such
+    /// a part has to go through [`Lane::put_part`] again, which compares it and sends nothing when it is the same.
     pub digest: Option<Digest>,
     /// Length in bytes.
     pub len: u64,

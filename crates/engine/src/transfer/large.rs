@@ -117,10 +117,12 @@ pub(super) async fn begin(cx: &LaneCx, mut item: Box<Item>, entry: Entry, target
         }
     };
     let count = u32::try_from(target.size.div_ceil(upload.part_size.max(1))).unwrap_or(u32::MAX);
+    // A part whose digest nobody can tell is put again: the destination compares it with what it has, and
+    // takes no bytes for one that is the same.
     let done: BTreeMap<_, _> = upload
         .done
         .iter()
-        .filter(|p| p.number >= 1 && p.number <= count)
+        .filter(|p| p.number >= 1 && p.number <= count && p.digest.is_some())
         .map(|p| (p.number, p.clone()))
         .collect();
     let complete = done.len() as u64 == u64::from(count);

@@ -324,7 +324,7 @@ fn account(s: &mut Section<'_, '_, '_>, base: &Path) -> AccountConfig {
     // The bounds of `control`, said here already so that `wharf check` finds them.
     let id = &account.access_key_id;
     let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if !id.is_empty() && !((8..=128).contains(&id.len()) && plain) {
+    if !(id.is_empty() || (8..=128).contains(&id.len()) && plain) {
         s.problem("access_key_id", "must be 8 to 128 letters, digits, - _ or .");
     }
     if let SecretSource::Literal(secret) = &account.secret
