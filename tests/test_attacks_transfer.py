@@ -29,7 +29,7 @@ def flow(running, directory, bucket):
     return call(running, "flow", "create", "--file-system", "bmcpfs-a", "--directory", directory, "--bucket", f"s3://{bucket}/")["id"]
 
 
-@pytest.mark.parametrize("rule", ["every=5 do=status:500", "every=6 do=drop-response", "every=6 do=cut-response:100", "every=8 do=delay:400", "every=40 do=length:7", "every=9 do=reset",
+@pytest.mark.parametrize("rule", ["every=5 do=status:500", "every=6 do=drop-response", "every=6 do=cut-response:100", "every=8 do=delay:400", "every=40 times=1 do=length:7", "every=9 do=reset",
                                   "every=7 do=cut-request:50"])
 def test_faults_through_a_proxy(wharf, weed, bucket, fault_proxy, tmp_path, rule):
     proxy = fault_proxy(weed.url)

@@ -101,6 +101,13 @@ def test_conflict_rules(copy, bucket, tmp_path):
     assert (back / "f").read_text() == "from the bucket"
 
 
+def test_one_file(copy, bucket, weed, tmp_path):
+    source = make_tree(tmp_path / "source", files=5)
+    up = copy(source / "odd names" / "plain+sign", f"s3://{bucket}/one/")
+    assert items(up)["read"] == 1 and items(up)["written"] == 1
+    assert weed.client().get_object(Bucket=bucket, Key="one/plain+sign")["Body"].read() == b"plain+sign"
+
+
 def test_dry_run_changes_nothing(copy, bucket, weed, tmp_path):
     source = make_tree(tmp_path / "source", files=30)
     plan = copy(source, f"s3://{bucket}/t/", "--dry-run")

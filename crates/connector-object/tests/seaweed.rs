@@ -318,8 +318,9 @@ async fn metadata(weed: &Weed) {
     assert_eq!(lane.open(&found.entry, None).await.unwrap().meta().symlink, link.meta.symlink);
     let mut hard = target("hard", 4, Overwrite::Always);
     hard.meta.hard_link = Some(TreePath::new("fi le\u{e4}".as_bytes()).unwrap());
-    lane.put(&hard, Chunks::of(&[])).await.unwrap();
+    lane.put(&hard, Chunks::of(&[b"body"])).await.unwrap();
     let found = lane.stat(&hard.path).await.unwrap().unwrap();
+    assert_eq!(found.entry.size, 4, "a further name holds the content");
     assert_eq!(found.entry.kind, EntryKind::HardLink { first: hard.meta.hard_link.unwrap() });
 }
 

@@ -94,7 +94,7 @@ pub enum Fsync {
 /// `wharf copy`
 #[derive(Debug, Args)]
 pub struct CopyArgs {
-    /// A directory, or s3://bucket/prefix/
+    /// A directory, a file, or s3://bucket/prefix/
     pub source: String,
     /// A directory, or s3://bucket/prefix/
     pub destination: String,

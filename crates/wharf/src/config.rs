@@ -45,11 +45,19 @@ impl fmt::Display for Problem {
 /// # Errors
 /// Every problem, in the order of the file.
 pub fn check(text: &str, base: &Path) -> Result<Config, Vec<Problem>> {
+    match inspect(text, base) {
+        (Some(config), problems) if problems.is_empty() => Ok(config),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// As [`check`], and what could be read in spite of the problems.
+pub fn inspect(text: &str, base: &Path) -> (Option<Config>, Vec<Problem>) {
     let table = match toml::de::DeTable::parse(text) {
         Ok(t) => t,
         Err(e) => {
             let line = e.span().map_or(0, |s| reader::line_of(text, s.start));
-            return Err(vec![Problem { line, key: String::new(), message: e.message().to_owned() }]);
+            return (None, vec![Problem { line, key: String::new(), message: e.message().to_owned() }]);
         }
     };
     let mut problems = Vec::new();
@@ -59,12 +67,42 @@ pub fn check(text: &str, base: &Path) -> Result<Config, Vec<Problem>> {
         root.finish();
         config
     };
-    if problems.is_empty() {
-        Ok(config)
-    } else {
-        problems.sort_by_key(|p| p.line);
-        Err(problems)
+    problems.sort_by_key(|p| p.line);
+    (Some(config), problems)
+}
+
+/// What a checked configuration names on this machine and is not there: directories, secrets,
+/// certificates. The only part of checking that looks outside the file.
+pub fn missing_on_this_machine(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut add = |key: String, message: String| problems.push(Problem { line: 0, key, message });
+    for f in config.file_systems.iter().filter(|f| f.root.is_absolute()) {
+        match std::fs::metadata(&f.root) {
+            Ok(m) if m.is_dir() => {}
+            Ok(_) => add(format!("filesystem {}", f.id), format!("{} is not a directory", f.root.display())),
+            Err(e) => add(format!("filesystem {}", f.id), format!("{}: {e}", f.root.display())),
+        }
     }
+    let secrets = (config.accounts.iter().map(|a| (format!("account {}", a.name), Some(&a.secret))))
+        .chain(
+            config
+                .object_stores
+                .iter()
+                .map(|o| (format!("object_store {}", o.id), o.key.as_ref().map(|k| &k.1))),
+        )
+        .chain([("state.database_url".to_owned(), config.state.url.as_ref())]);
+    for (key, secret) in secrets {
+        if let Some(Err(message)) = secret.map(crate::serve::reveal) {
+            add(key, message);
+        }
+    }
+    let tls = config.listen.tls.iter().flat_map(|(certificate, key)| [certificate, key]);
+    for file in tls.chain(config.object_stores.iter().filter_map(|o| o.ca_file.as_ref())) {
+        if let Err(e) = std::fs::File::open(file) {
+            add(file.display().to_string(), e.to_string());
+        }
+    }
+    problems
 }
 
 /// Reads and checks a file.
@@ -72,11 +110,29 @@ pub fn check(text: &str, base: &Path) -> Result<Config, Vec<Problem>> {
 /// # Errors
 /// Every problem; one without a line when the file can't be read.
 pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    let (text, base) = read(path)?;
+    check(&text, &base)
+}
+
+/// Reads a file and tells everything that is wrong with it, here and in the file.
+///
+/// # Errors
+/// Every problem, those of the file first.
+pub fn load_and_look(path: &Path) -> Result<Config, Vec<Problem>> {
+    let (text, base) = read(path)?;
+    let (config, mut problems) = inspect(&text, &base);
+    problems.extend(config.iter().flat_map(missing_on_this_machine));
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(problems),
+    }
+}
+
+fn read(path: &Path) -> Result<(String, PathBuf), Vec<Problem>> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         vec![Problem { line: 0, key: String::new(), message: format!("can't read {}: {e}", path.display()) }]
     })?;
-    let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    check(&text, &base)
+    Ok((text, path.parent().map_or_else(PathBuf::new, Path::to_path_buf)))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub fn run(args: &CopyArgs) -> ExitCode {
 }
 
 fn prepare(args: &CopyArgs) -> Result<Job, String> {
-    let source = Location::parse(&args.source)?;
+    let (source, single) = Location::parse(&args.source)?.single_file();
     let destination = Location::parse(&args.destination)?;
     let lanes =
         if args.lanes == 0 { engine::Lanes::for_this_machine() } else { engine::Lanes::new(args.lanes) }
@@ -58,6 +58,9 @@ fn prepare(args: &CopyArgs) -> Result<Job, String> {
         clock: Clock::system(),
     };
     let mut job = Job::new(source_tree, destination_tree, options, shared);
+    if let Some(name) = single {
+        job.select = engine::Select::Entries(vec![name]);
+    }
     job.reports = args.manifest.as_deref().map(reports_folder).transpose()?;
     Ok(job)
 }

@@ -31,7 +31,7 @@ pub fn init(file: &Path, force: bool) -> ExitCode {
 
 /// Reports every problem of a configuration.
 pub fn check(file: &Path) -> ExitCode {
-    match config::load(file) {
+    match config::load_and_look(file) {
         Ok(config) => {
             say!(
                 "{}: in order; {} accounts, {} file systems, {} object stores, listening on {}",

@@ -44,6 +44,23 @@ impl Location {
     }
 }
 
+impl Location {
+    /// A source that is one local file: its directory, and its name as the only entry.
+    pub fn single_file(self) -> (Self, Option<Vec<u8>>) {
+        use std::os::unix::ffi::OsStrExt as _;
+        let Self::Directory(path) = &self else { return (self, None) };
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) if path.is_file() => {
+                let parent =
+                    if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() };
+                let name = name.as_bytes().to_vec();
+                (Self::Directory(parent), Some(name))
+            }
+            _ => (self, None),
+        }
+    }
+}
+
 /// The first of these variables that is set and not empty.
 pub fn first_env(names: &[&str]) -> Option<String> {
     names.iter().find_map(|n| std::env::var(n).ok().filter(|v| !v.is_empty()))
