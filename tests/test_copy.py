@@ -101,6 +101,45 @@ def test_conflict_rules(copy, bucket, tmp_path):
     assert (back / "f").read_text() == "from the bucket"
 
 
+def test_the_latest_content_wins_not_the_latest_upload(copy, bucket, tmp_path):
+    """An old file that was uploaded today does not replace a newer one, and a newer one replaces it."""
+    old, new, third = tmp_path / "old", tmp_path / "new", tmp_path / "third"
+    for folder, text, at in ((old, "old content", 1_577_000_000), (new, "newer content", 1_735_000_000)):
+        folder.mkdir()
+        (folder / "f").write_text(text)
+        os.utime(folder / "f", (at, at))
+    copy(old, f"s3://{bucket}/t/")
+    copy(f"s3://{bucket}/t/", new, "--conflict", "latest")
+    assert (new / "f").read_text() == "newer content"
+    copy(new, f"s3://{bucket}/t/", "--conflict", "latest")
+    copy(f"s3://{bucket}/t/", third)
+    assert (third / "f").read_text() == "newer content"
+    # A copy of the same content, time kept, is the same: nothing moves in either direction.
+    subprocess.run(["cp", "-a", str(new), str(tmp_path / "twin")], check=True)
+    assert items(copy(f"s3://{bucket}/t/", tmp_path / "twin"))["written"] == 0
+
+
+def test_a_change_during_the_upload_is_seen_by_the_next_run(copy, bucket, weed, fault_proxy, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "f").write_bytes(b"AAAA")
+    proxy = fault_proxy(weed.url)
+    proxy.add("match=PUT do=delay:3500")
+    program = peers.binary("WHARF_BIN", *peers.built("wharf"))
+    keys = {"AWS_ACCESS_KEY_ID": weed.access_key, "AWS_SECRET_ACCESS_KEY": weed.secret_key}
+    up = subprocess.Popen([str(program), "copy", str(source), f"s3://{bucket}/t/", "--quiet", "--endpoint-url", proxy.url], env={**os.environ, **keys})
+    time.sleep(1)
+    (source / "f").write_bytes(b"BBBB")
+    up.wait()
+    copy(source, f"s3://{bucket}/t/")
+    assert weed.client().get_object(Bucket=bucket, Key="t/f")["Body"].read() == b"BBBB"
+
+
+def test_a_mistyped_source_is_no_success(copy, bucket, tmp_path):
+    done = copy(f"s3://{bucket}/no-such-prefix/", tmp_path / "back", check=False)
+    assert isinstance(done, dict) or done.returncode == 1
+
+
 def test_one_file(copy, bucket, weed, tmp_path):
     source = make_tree(tmp_path / "source", files=5)
     up = copy(source / "odd names" / "plain+sign", f"s3://{bucket}/one/")

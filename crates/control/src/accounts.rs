@@ -137,6 +137,23 @@ impl Control {
         Ok(account)
     }
 
+    /// Switches off the accounts that `wharf.toml` declared once and no longer does. Made accounts have an
+    /// identifier of digits; declared ones have their name, so the two don't mix.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn release_undeclared_accounts(&self, declared: &[AccountId]) -> Result<()> {
+        let made = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
+        for mut account in self.0.store.accounts().await? {
+            if account.active && !made(account.id.as_str()) && !declared.contains(&account.id) {
+                tracing::info!(account = %account.id, "no longer declared: switched off");
+                account.active = false;
+                self.write(&account).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn write(&self, account: &Account) -> Result<()> {
         let written = self.0.store.update_account(account).await;
         self.0.keys.forget();

@@ -10,6 +10,13 @@ use model::ConflictPolicy;
 /// proof that the object holds that change: two machines' clocks are compared here.
 pub const CLOCK_MARGIN_NS: i64 = 2_000_000_000;
 
+/// For files the margin is wide: an upload may take long after the file was read, and a change in between
+/// would have an earlier time than the object. Inside it the stamp decides.
+pub const FILE_MARGIN_NS: i64 = 900 * 1_000_000_000;
+
+/// Larger files are never judged by times alone: their uploads may take longer than any margin.
+pub const LARGE: u64 = 16 << 20;
+
 /// What is known of the destination's side of an item.
 #[derive(Debug, Clone)]
 pub enum Known {
@@ -64,8 +71,9 @@ pub const SPECIAL: &str = "special files are not moved";
 /// 2. An intact stamp that names this version and size and this run: already written, whatever the policy.
 /// 3. `Skip`: what exists stays. `Overwrite`: what exists is replaced.
 /// 4. An intact stamp that names this version and size: unchanged.
-/// 5. Same size, and the object was uploaded after the file's last change (mtime and ctime, plus a
-///    margin), or both times agree: unchanged. Ambiguous listings ask for a look at the stamp first.
+/// 5. Same size, and the object was uploaded well after the file's last change (mtime and ctime, plus a
+///    margin), or both modification times agree ([`content_time`]): unchanged. Ambiguous listings ask
+///    for a look at the stamp first.
 /// 6. `KeepLatest`: a destination that is newer stays; otherwise write. A tie with another size is
 ///    written, because it is known to differ. `IfChanged`: write.
 #[must_use]
@@ -91,7 +99,9 @@ fn by_listing(rules: &Rules<'_>, source: &Entry, there: &Entry) -> Action {
         ConflictPolicy::Skip => Action::Skip(EXISTS),
         ConflictPolicy::Overwrite => Action::Write,
         ConflictPolicy::KeepLatest | ConflictPolicy::IfChanged => {
-            let covers = there.modified_ns >= last_change(source).saturating_add(CLOCK_MARGIN_NS);
+            let margin = if source.kind == EntryKind::Dir { CLOCK_MARGIN_NS } else { FILE_MARGIN_NS };
+            let covers =
+                source.size <= LARGE && there.modified_ns >= last_change(source).saturating_add(margin);
             if covers && there.size == source.size && same_kind(source, there) {
                 Action::Unchanged
             } else {
@@ -113,15 +123,22 @@ fn by_stat(rules: &Rules<'_>, source: &Entry, there: &Entry, stamp: Option<&Stam
         _ if same_version => Action::Unchanged,
         policy => {
             let same_size = there.size == source.size && same_kind(source, there);
-            if same_size && there.modified_ns == source.modified_ns {
+            let (here_ns, there_ns) = (content_time(source), content_time(there));
+            if same_size && there_ns == here_ns {
                 Action::Unchanged
-            } else if policy == ConflictPolicy::KeepLatest && there.modified_ns > source.modified_ns {
+            } else if policy == ConflictPolicy::KeepLatest && there_ns > here_ns {
                 Action::Skip(NEWER)
             } else {
                 Action::Write
             }
         }
     }
+}
+
+/// When the content was last changed: the modification time that travels with it, else the listing's.
+#[must_use]
+pub fn content_time(e: &Entry) -> i64 {
+    e.meta.as_ref().and_then(|m| m.mtime_ns).unwrap_or(e.modified_ns)
 }
 
 /// Does the stamp speak of this very version of the source?
@@ -212,9 +229,29 @@ mod tests {
         let ctime = 50_000_000_000;
         let src = entry(5, 10, &format!("77-{ctime}"));
         let listed = |size, at| Known::Listed(entry(size, at, "etag"));
-        assert_eq!(decide(&r, &src, &listed(5, ctime + CLOCK_MARGIN_NS)), Action::Unchanged);
-        assert_eq!(decide(&r, &src, &listed(5, ctime + CLOCK_MARGIN_NS - 1)), Action::Look);
-        assert_eq!(decide(&r, &src, &listed(6, ctime + CLOCK_MARGIN_NS)), Action::Look);
+        assert_eq!(decide(&r, &src, &listed(5, ctime + FILE_MARGIN_NS)), Action::Unchanged);
+        assert_eq!(decide(&r, &src, &listed(5, ctime + FILE_MARGIN_NS - 1)), Action::Look);
+        assert_eq!(decide(&r, &src, &listed(6, ctime + FILE_MARGIN_NS)), Action::Look);
+        let large = entry(LARGE + 1, 10, &format!("77-{ctime}"));
+        assert_eq!(decide(&r, &large, &listed(LARGE + 1, ctime + 2 * FILE_MARGIN_NS)), Action::Look);
+    }
+
+    #[test]
+    fn the_time_that_travels_with_the_content_beats_the_time_of_the_upload() {
+        let timed = |size, at, mtime| {
+            let meta = connector::Meta { mtime_ns: Some(mtime), ..connector::Meta::default() };
+            Entry { meta: Some(Box::new(meta)), ..entry(size, at, "etag") }
+        };
+        let latest = rules(ConflictPolicy::KeepLatest, false);
+        let seen = Known::Seen(timed(5, 900, 20), None);
+        assert_eq!(decide(&latest, &entry(6, 10, "v"), &seen), Action::Skip(NEWER));
+        assert_eq!(
+            decide(&latest, &entry(6, 30, "v"), &seen),
+            Action::Write,
+            "uploaded later, but older content"
+        );
+        let changed = rules(ConflictPolicy::IfChanged, false);
+        assert_eq!(decide(&changed, &entry(5, 20, "v"), &seen), Action::Unchanged);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Largest answer that is read.
 const MAX_ANSWER: usize = 64 << 20;
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long an answer may take: verifying a receipt reads a whole tree again.
+const PATIENCE: Duration = Duration::from_secs(6 * 3600);
 
 /// Why a call did not succeed.
 #[derive(Debug)]

@@ -68,9 +68,10 @@ fn prepare(args: &CopyArgs) -> Result<Job, String> {
 /// Reports are written into a folder of their own beside the wanted manifest and moved from there.
 fn reports_folder(manifest: &Path) -> Result<PathBuf, String> {
     let mut name = manifest.file_name().ok_or("--manifest: must name a file")?.to_owned();
-    name.push(".parts");
+    name.push(format!(".{}", runtime::Random::system().base36(12)));
     let folder = manifest.with_file_name(name);
-    std::fs::create_dir_all(&folder).map_err(|e| format!("--manifest: {}: {e}", folder.display()))?;
+    // New and ours alone: it is removed afterwards.
+    std::fs::create_dir(&folder).map_err(|e| format!("--manifest: {}: {e}", folder.display()))?;
     Ok(folder)
 }
 
@@ -107,6 +108,17 @@ fn execute(args: &CopyArgs, job: Job) -> ExitCode {
         return ExitCode::FAILURE;
     }
     report(args, &outcome, started.elapsed().as_secs_f64());
+    if let Ok(Location::Bucket { prefix, .. }) = Location::parse(&args.source)
+        && !prefix.is_empty()
+        && outcome.ended == Ended::Done
+        && outcome.ledger.items.read == 0
+    {
+        complain!(
+            "wharf copy: there is nothing below {} (a single object is not a source; name its prefix)",
+            args.source
+        );
+        return ExitCode::FAILURE;
+    }
     if outcome.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

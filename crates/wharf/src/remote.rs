@@ -129,9 +129,6 @@ fn connect(server: &Server) -> Result<Client, String> {
 }
 
 fn address(config: &config::Config) -> Result<String, String> {
-    if let Some(url) = &config.listen.public_url {
-        return Ok(url.clone());
-    }
     let mut address = config.listen.address;
     if address.port() == 0 {
         let file = config.data_dir.join("port");

@@ -112,7 +112,12 @@ async fn until_signal(config: &Config) -> Result<(), String> {
 /// # Errors
 /// What could not be opened, in words.
 pub async fn start(config: &Config) -> Result<Running, String> {
-    std::fs::create_dir_all(&config.data_dir).map_err(|e| format!("{}: {e}", config.data_dir.display()))?;
+    for folder in [&config.data_dir, &config.data_dir.join("reports")] {
+        // Lists of names are not for every user of the machine.
+        use std::os::unix::fs::DirBuilderExt as _;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
     let key = master_key(config)?;
     let store = open_store(config, &key).await?;
     let trees = Arc::new(trees::Connectors::new(store.clone(), key.clone(), config.transfer.fsync));

@@ -163,7 +163,14 @@ impl Gate {
         let own = |name: &str| COMMON.contains(&name);
         let mut nested = unflatten(params.iter().filter(|(k, _)| !own(k)).cloned(), Base::One)
             .map_err(|p| Fault::new(400, "InvalidParameter", p.to_string()))?;
-        self.merge_json(visit, &mut nested)?;
+        // The RPC signature covers query and form alone: a JSON body beside it would be nobody's word.
+        let is_acs3 = header(&visit.head.headers, "authorization").is_some();
+        if is_acs3 {
+            self.merge_json(visit, &mut nested)?;
+        } else if !visit.body.is_empty() && !route::is_form(&visit.head.headers) {
+            let message = "A body that the signature does not cover is not accepted.";
+            return Err(Fault::new(400, "InvalidParameter", message));
+        }
         let call = Call {
             action: claim.action.to_owned(),
             version: claim.version.to_owned(),

@@ -14,11 +14,14 @@ use crate::select::{Listed, Place};
 use crate::transfer::{self, Compare, Ended, Job, Live, Options, Outcome};
 use crate::{Journal, JournalEntry, JournalError, Select, Steer, Wish};
 
+/// How often a lease is renewed; well inside [`super::LEASE`].
+const RENEW: std::time::Duration = std::time::Duration::from_secs(8);
+
 /// Runs a claimed task and records how it ended.
 pub(super) async fn run(s: &Settings, stop: &Shutdown, task: Task, checkpoint: Checkpoint, steer: Steer) {
     tracing::info!(task = %task.id, attempt = task.attempt, "run");
     let outcome = match job(s, &task, checkpoint, steer).await {
-        Ok(job) => transfer::run(job).await,
+        Ok(job) => while_renewing(s, &task, transfer::run(job)).await,
         Err(e) => not_begun(&task, e.kind(), e.to_string()),
     };
     if outcome.ended == Ended::Fenced {
@@ -43,6 +46,22 @@ pub(super) async fn run(s: &Settings, stop: &Shutdown, task: Task, checkpoint: C
         tracing::warn!(task = %task.id, "the file's particulars were not recorded: {e}");
     }
     record(s, &task, finish).await;
+}
+
+/// Keeps the lease while the run is at work: a journal entry may wait long for a slow disk.
+async fn while_renewing(s: &Settings, task: &Task, run: impl Future<Output = Outcome>) -> Outcome {
+    let mut run = std::pin::pin!(run);
+    loop {
+        tokio::select! {
+            outcome = &mut run => return outcome,
+            () = tokio::time::sleep(RENEW) => {
+                let now = Timestamp(s.shared.clock.now().0);
+                if let Err(e) = s.store.renew(&task.id, task.attempt, now).await {
+                    tracing::warn!(task = %task.id, "the lease is not renewed: {e}");
+                }
+            }
+        }
+    }
 }
 
 /// A run that never came to its first item: nothing was read, the earlier account stands.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use connector::{Error, ErrorKind};
 use model::Outcome;
 
+use super::Compare;
 use super::body::Passed;
 use super::item::{Fate, Item, What};
 use super::slot::LaneCx;
@@ -63,7 +64,9 @@ pub(super) async fn judge(cx: &LaneCx, item: &mut Item, fault: Fault) -> Verdict
         }
         _ => {}
     }
-    if cx.run.is_hopeless(kind, &fault.error) {
+    // A file that can't be read says nothing of its directory's other files; a bucket that refuses does.
+    let of_one_file = fault.at_source && cx.run.options.compare == Compare::Merge;
+    if !of_one_file && cx.run.is_hopeless(kind, &fault.error) {
         return Verdict::Drop;
     }
     Verdict::Over(Fate::of(Outcome::Failed, size, format!("{}: {}", kind.name(), fault.error)))

@@ -185,6 +185,13 @@ async fn attempt(cx: &LaneCx, item: &mut Item) -> Result<Did, Fault> {
             action = Action::AlreadyWritten;
         }
     }
+    if time_matters(cx, entry, &item.known, action)
+        && let Some(known_time) = content_time_of(cx, entry).await?
+    {
+        let meta = connector::Meta { mtime_ns: Some(known_time), ..connector::Meta::default() };
+        let timed = Entry { meta: Some(Box::new(meta)), ..entry.clone() };
+        action = decide(&rules, &timed, &item.known);
+    }
     match action {
         Action::Write if cx.run.options.dry_run => Ok(Did::Settled(would_write(cx, entry))),
         Action::Write => write(cx, item, entry, target).await,
@@ -200,6 +207,19 @@ async fn attempt(cx: &LaneCx, item: &mut Item) -> Result<Did, Fault> {
         Action::Skip(reason) => Ok(Did::Settled(Fate::of(Outcome::Skipped, entry.size, reason))),
         Action::Look => Err(Fault::destination(Error::new(ErrorKind::Other, "can't tell what is there"))),
     }
+}
+
+/// Would the modification time that travels with an object change what is done? A listing shows the time of
+/// its upload only. It matters where something without our mark is there already.
+fn time_matters(cx: &LaneCx, entry: &Entry, known: &Known, action: Action) -> bool {
+    let by_time = matches!(cx.run.options.conflict, ConflictPolicy::KeepLatest | ConflictPolicy::IfChanged);
+    let there = matches!(known, Known::Seen(there, _) if there.kind != EntryKind::Dir);
+    by_time && there && entry.meta.is_none() && matches!(action, Action::Write | Action::Skip(_))
+}
+
+async fn content_time_of(cx: &LaneCx, entry: &Entry) -> Result<Option<i64>, Fault> {
+    let found = cx.source.stat(&entry.path).await.map_err(Fault::source)?;
+    Ok(found.and_then(|f| f.entry.meta).and_then(|m| m.mtime_ns))
 }
 
 fn would_write(cx: &LaneCx, entry: &Entry) -> Fate {

@@ -1,8 +1,9 @@
 //! What `wharf.toml` declares goes into the catalogue at every start. Declared things can only be
-//! changed there; what was declared before and is gone from the file stays until it is removed.
+//! changed there. What was declared before and is gone from the file: an account is switched off, a
+//! resource stays as an ordinary entry until it is removed.
 
 use control::{Control, GivenKey, NewAccount};
-use model::{FileSystem, FileSystemId, ObjectStore, ObjectStoreId, Origin, Timestamp};
+use model::{AccountId, FileSystem, FileSystemId, ObjectStore, ObjectStoreId, Origin, Timestamp};
 
 use super::reveal;
 use crate::config::Config;
@@ -22,6 +23,8 @@ pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
             .await
             .map_err(|e| format!("account {}: {e}", a.name))?;
     }
+    let declared: Vec<_> = config.accounts.iter().map(|a| AccountId(a.name.clone())).collect();
+    control.release_undeclared_accounts(&declared).await.map_err(|e| e.to_string())?;
     let created = Timestamp(control.clock().now().0);
     for f in &config.file_systems {
         match std::fs::metadata(&f.root) {
