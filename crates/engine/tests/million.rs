@@ -129,7 +129,7 @@ fn a_million_keys_are_compared_in_bounded_memory() {
             clock: Clock::system(),
         };
         let source = Arc::new(Synthetic { modified_ns: 1, version: "7-1" });
-        let destination = Arc::new(Synthetic { modified_ns: 9_000_000_000, version: "etag" });
+        let destination = Arc::new(Synthetic { modified_ns: 9_000_000_000_000, version: "etag" });
         let options = Options::new(ConflictPolicy::IfChanged, Compare::Merge);
         let reports = tempfile::tempdir().unwrap();
         let mut job = Job::new(source, destination, options, shared);
