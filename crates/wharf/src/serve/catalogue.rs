@@ -8,8 +8,17 @@ use model::{AccountId, FileSystem, FileSystemId, ObjectStore, ObjectStoreId, Ori
 use super::reveal;
 use crate::config::Config;
 
-/// Declares accounts, file systems and object stores.
+/// Declares accounts, file systems and object stores, and lets go of what is no longer declared.
 pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
+    accounts(config, control).await?;
+    file_systems(config, control).await?;
+    object_stores(config, control).await?;
+    let file_systems: Vec<_> = config.file_systems.iter().map(|f| FileSystemId(f.id.clone())).collect();
+    let stores: Vec<_> = config.object_stores.iter().map(|o| ObjectStoreId(o.id.clone())).collect();
+    control.release_undeclared(&file_systems, &stores).await.map_err(|e| e.to_string())
+}
+
+async fn accounts(config: &Config, control: &Control) -> Result<(), String> {
     for a in &config.accounts {
         let secret = reveal(&a.secret).map_err(|e| format!("account {}: {e}", a.name))?;
         control
@@ -24,7 +33,10 @@ pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
             .map_err(|e| format!("account {}: {e}", a.name))?;
     }
     let declared: Vec<_> = config.accounts.iter().map(|a| AccountId(a.name.clone())).collect();
-    control.release_undeclared_accounts(&declared).await.map_err(|e| e.to_string())?;
+    control.release_undeclared_accounts(&declared).await.map_err(|e| e.to_string())
+}
+
+async fn file_systems(config: &Config, control: &Control) -> Result<(), String> {
     let created = Timestamp(control.clock().now().0);
     for f in &config.file_systems {
         match std::fs::metadata(&f.root) {
@@ -48,6 +60,11 @@ pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
         };
         control.put_file_system(file_system).await.map_err(|e| format!("filesystem {}: {e}", f.id))?;
     }
+    Ok(())
+}
+
+async fn object_stores(config: &Config, control: &Control) -> Result<(), String> {
+    let created = Timestamp(control.clock().now().0);
     for o in &config.object_stores {
         let in_context = |e: String| format!("object_store {}: {e}", o.id);
         let key = match &o.key {
@@ -77,7 +94,5 @@ pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
         };
         control.put_object_store(store).await.map_err(|e| in_context(e.to_string()))?;
     }
-    let file_systems: Vec<_> = config.file_systems.iter().map(|f| FileSystemId(f.id.clone())).collect();
-    let stores: Vec<_> = config.object_stores.iter().map(|o| ObjectStoreId(o.id.clone())).collect();
-    control.release_undeclared(&file_systems, &stores).await.map_err(|e| e.to_string())
+    Ok(())
 }
