@@ -193,8 +193,7 @@ def run_job(weed, name, source, big, rounds, clients):
 
 
 def render(results, rounds):
-    out = [f"Machine: {os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}; server SeaweedFS on the same machine; medians of {rounds}, "
-           "interleaved; CPU is the client's user + system; RSS is the largest peak.", ""]
+    out = [f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}; SeaweedFS on the same machine; medians of {rounds}, interleaved.", ""]
     for r in results:
         n, size = r["files"], r["bytes"]
         out += [f"### {r['job']}: {n:,} files, {size / 1e6:,.0f} MB", "",
@@ -235,12 +234,12 @@ def main():
             results.append(run_job(weed, job, source, big, args.rounds, args.clients.split(",")))
         finally:
             weed.stop()
-    text = render(results, args.rounds)
-    print("\n" + text)
-    if not args.no_write:
-        sys.path.insert(0, str(ROOT / "bench"))
-        from results import write_section
-        write_section("copy", text)
+        text = render(results[-1:], args.rounds)
+        print("\n" + text, flush=True)
+        if not args.no_write:
+            sys.path.insert(0, str(ROOT / "bench"))
+            from results import write_section
+            write_section(job, text)
 
 
 if __name__ == "__main__":
