@@ -66,7 +66,8 @@ pub struct Options {
     pub compare: Compare,
     /// Items up to this many bytes are written whole, larger ones in parts.
     pub whole_up_to: u64,
-    /// Smallest part size in bytes; it grows so that an item has at most 10,000 parts.
+    /// Smallest part size in bytes. Items of more than 16 parts get parts of up to four times the size, and
+    /// larger ones still where there would be more than 10,000.
     pub part_size: u64,
     /// Most requests in flight per lane; a run starts with [`Options::in_flight_start`] and adapts.
     pub in_flight_max: usize,

@@ -129,7 +129,7 @@ pub struct CopyArgs {
     /// Bytes a second; 0 = no limit.
     #[arg(long, default_value = "0", value_parser = crate::config::parse_size)]
     pub bandwidth: u64,
-    /// Objects from this size on are moved in parts.
+    /// Objects from this size on are moved in parts, those of more than 16 parts in parts of up to four times this size.
     #[arg(long, default_value = "16MiB", value_parser = crate::config::parse_size)]
     pub part_size: u64,
     /// When files become durable.

@@ -23,11 +23,19 @@ pub(super) const MAX_PARTS: u64 = 10_000;
 /// Part sizes are multiples of this.
 const STEP: u64 = 1 << 20;
 
-/// The part size for an item: `smallest`, or as much more as keeps the number of parts in bounds. It
+/// An item is cut into about this many parts before they get larger than the smallest size.
+const FEW: u64 = 16;
+/// How much larger, while [`MAX_PARTS`] doesn't ask for more: a restart repeats a part per slot.
+const GROWTH: u64 = 4;
+
+/// The part size for an item: `smallest`; more for a larger item, because every part costs both sides a
+/// request and a look at where it begins; and as much as keeps the number of parts in bounds. It
 /// depends on nothing else, so that a later attempt finds the same parts.
 pub(super) fn part_size(size: u64, smallest: u64) -> u64 {
+    let smallest = smallest.max(1);
+    let few = smallest.saturating_mul(size.div_ceil(FEW).div_ceil(smallest).clamp(1, GROWTH));
     let needed = size.div_ceil(MAX_PARTS);
-    if needed <= smallest { smallest.max(1) } else { needed.div_ceil(STEP) * STEP }
+    if needed <= few { few } else { needed.div_ceil(STEP) * STEP }
 }
 
 /// A large item at work.
@@ -72,6 +80,11 @@ impl Large {
             }
         }
         None
+    }
+
+    /// Slots that are writing a part of it.
+    pub fn at_work(&self) -> u32 {
+        self.lock().at_work
     }
 
     fn range(&self, n: u32) -> Range {
@@ -156,7 +169,8 @@ pub(super) async fn work(cx: &Rc<LaneCx>, large: &Arc<Large>, n: u32) {
 async fn part(cx: &LaneCx, large: &Large, number: u32) -> Result<(), Fault> {
     let run = &cx.run;
     let range = large.range(number);
-    let _lease = run.budget.lease(range.len()).await;
+    // A part streams: however long it is, not more of it than the smallest part is in memory at a time.
+    let _lease = run.budget.lease(range.len().min(run.options.part_size)).await;
     let body = cx.source.open(&large.entry, Some(range)).await.map_err(Fault::source)?;
     {
         let mut s = large.lock();
@@ -275,7 +289,11 @@ mod tests {
 
     #[test]
     fn parts_grow_so_that_ten_thousand_suffice() {
-        assert_eq!(part_size(1 << 30, 16 << 20), 16 << 20);
+        assert_eq!(part_size(100 << 20, 16 << 20), 16 << 20);
+        assert_eq!(part_size(1 << 30, 16 << 20), 64 << 20);
+        assert_eq!(part_size(100 << 30, 16 << 20), 64 << 20);
+        assert_eq!(part_size(300, 16), 32);
+        assert_eq!(part_size(100, 0), 4);
         for size in [200 << 30, 5_u64 << 40, 50 << 40] {
             let p = part_size(size, 16 << 20);
             assert!(size.div_ceil(p) <= MAX_PARTS && p.is_multiple_of(STEP), "{size}");

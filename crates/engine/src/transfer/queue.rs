@@ -1,4 +1,8 @@
-//! Work that waits for a slot: parts of large items first, then what was released, then the listing's.
+//! Work that waits for a slot: a part of a large item nobody is at work on, then what was released, then
+//! the listing's, then parts of large items that already have somebody.
+//!
+//! One slot an item as long as there are items: writers of one file wait for each other in the kernel
+//! (the inode's lock), and a reader that goes through a file in order is what disks read ahead for.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -128,12 +132,24 @@ impl Queue {
 
 impl State {
     fn next(&mut self) -> Option<Taken> {
-        while let Some(front) = self.large.front() {
-            if let Some(n) = front.claim() {
-                return Some(Taken::Part(front.clone(), n));
+        while let Some((at, busy)) = self.least_busy() {
+            if busy > 0
+                && let Some(work) = self.released.pop_front().or_else(|| self.items.pop_front())
+            {
+                return Some(Taken::Item(work));
             }
-            self.large.pop_front();
+            let large = self.large.get(at)?.clone();
+            if let Some(n) = large.claim() {
+                return Some(Taken::Part(large, n));
+            }
+            self.large.remove(at);
         }
         self.released.pop_front().or_else(|| self.items.pop_front()).map(Taken::Item)
+    }
+
+    /// The large item with the fewest slots at work, the eldest of several, and how many those are.
+    fn least_busy(&self) -> Option<(usize, u32)> {
+        let busy = self.large.iter().enumerate().map(|(at, l)| (at, l.at_work()));
+        busy.min_by_key(|(_, n)| *n)
     }
 }
