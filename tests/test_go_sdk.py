@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from harness import server
-from trees import make_tree
+from trees import make_plain_tree
 
 SOURCE = Path(__file__).parent / "go"
 CFS, GENERAL, LINGJUN = "cfs-44d53b63e", "cpfs-test0001", "bmcpfs-test0001"
@@ -56,29 +56,13 @@ def saw(program, running, **settings):
     return json.loads(done.stdout)
 
 
-def small_tree(root):
-    """A tree without what SeaweedFS can't hold or the clouds don't carry, and its files by relative path."""
-    make_tree(root, files=60)
-    for odd in ("link", "dangling", "zz-hard-link"):
-        (root / "odd names" / odd).unlink()
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
-
-
-def stored(weed, bucket, prefix):
-    """The files under a prefix of the bucket, by what follows the prefix."""
-    s3 = weed.client()
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    found = [o["Key"] for page in pages for o in page.get("Contents", ()) if not o["Key"].endswith("/")]
-    return {key.removeprefix(prefix): s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in found}
-
-
 def store(weed):
     return server.object_store("weed", weed.url, weed.access_key, weed.secret_key)
 
 
 def test_tencents_common_client_archives_a_tree(programs, wharf, weed, bucket, tmp_path):
     root = tmp_path / "fs"
-    files = small_tree(root / "tree")
+    files = make_plain_tree(root / "tree")
     running = wharf(filesystems=[server.filesystem(CFS, "cfs", root, version="v4.0")], object_stores=[store(weed)])
     got = saw(
         programs / "cfs", running, file_system=CFS, address=f"https://{bucket}.cos.ap-guangzhou.myqcloud.com",
@@ -91,7 +75,7 @@ def test_tencents_common_client_archives_a_tree(programs, wharf, weed, bucket, t
     assert task["FileTotalCount"] == task["FileSuccessedCount"] >= len(files) and task["FileFailedCount"] == 0
     assert [(f["DataFlowId"], f["Status"], f["SourcePath"]) for f in got["flows"]] == [(got["flow"], "available", "from-go")]
     assert got["flows_left"] == 0
-    assert stored(weed, bucket, "from-go/") == files
+    assert weed.stored(bucket, "from-go/") == files
 
 
 def check_export(got, bucket):
@@ -110,21 +94,21 @@ def test_alibabas_typed_client_exports_a_general_flow(programs, wharf, weed, buc
     root.mkdir()
     running = wharf(filesystems=[server.filesystem(GENERAL, "cpfs", root, version="2.4.0")], object_stores=[store(weed)])
     # A general flow wants an empty fileset, so the program moves the tree there once the flow is made.
-    files = small_tree(tmp_path / "prepared")
+    files = make_plain_tree(tmp_path / "prepared")
     place = {"tree": tmp_path / "prepared", "place": root / "set" / "tree"}
     got = saw(programs / "nas", running, file_system=GENERAL, source=f"oss://{bucket}", **place)
     check_export(got, bucket)
     assert got["task"]["FilesystemId"] == GENERAL
-    assert stored(weed, bucket, "tree/") == files
+    assert weed.stored(bucket, "tree/") == files
 
 
 def test_alibabas_openapi_core_exports_a_lingjun_flow(programs, wharf, weed, bucket, tmp_path):
     root = tmp_path / "fs"
-    files = small_tree(root / "data" / "tree")
+    files = make_plain_tree(root / "data" / "tree")
     running = wharf(filesystems=[server.filesystem(LINGJUN, "cpfs-lingjun", root, version="2.7.0")], object_stores=[store(weed)])
     got = saw(programs / "openapi", running, file_system=LINGJUN, source=f"oss://{bucket}")
     check_export(got, bucket)
     stats = got["task"]["ProgressStats"]
     assert stats["FilesDone"] == stats["FilesTotal"] >= len(files)
     assert stats["BytesDone"] == stats["BytesTotal"] == sum(map(len, files.values()))
-    assert stored(weed, bucket, "in/up/") == files
+    assert weed.stored(bucket, "in/up/") == files

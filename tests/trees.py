@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 # What SeaweedFS can't hold: it keeps no metadata on directory markers and stores `\\` in a key as `/`.
 WEED_LEAVES = ("root", "dir_mtime")
@@ -32,3 +33,16 @@ def make_tree(root, files=300, seed=1, large=0, large_size=40 << 20, backslash=F
     os.symlink("/nowhere/at/all", os.path.join(odd, "dangling"))
     os.link(os.path.join(odd, "-rf"), os.path.join(odd, "zz-hard-link"))
     return root
+
+
+def make_plain_tree(root):
+    """A tree without what SeaweedFS can't hold or the clouds don't carry: its files, by relative path."""
+    make_tree(root, files=60)
+    for odd in ("link", "dangling", "zz-hard-link"):
+        os.unlink(os.path.join(root, "odd names", odd))
+    return files_of(root)
+
+
+def files_of(root):
+    """The content of every file below a directory, by relative path."""
+    return {str(p.relative_to(root)): p.read_bytes() for p in Path(root).rglob("*") if p.is_file()}

@@ -196,6 +196,13 @@ class Weed:
     def client(self):
         return s3_client(self.url, self.access_key, self.secret_key, self.region)
 
+    def stored(self, bucket: str, prefix: str) -> dict[str, bytes]:
+        """The content of the files under a prefix, by what follows the prefix."""
+        s3 = self.client()
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        found = [o["Key"] for page in pages for o in page.get("Contents", ()) if not o["Key"].endswith("/")]
+        return {key.removeprefix(prefix): s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in found}
+
     def stop(self):
         # An orderly stop takes it 15 s and saves nothing that a test needs.
         end(self.process, signal.SIGKILL)

@@ -26,7 +26,8 @@
 //! [`guard`]). TC3 and Huawei's schemes have no nonce, and their SDKs repeat identical bytes when a
 //! connection breaks: an identical request is let through inside the window by the protocol's own
 //! design. Tencent's SDKs moreover sign neither action nor version nor region: whoever can read and
-//! change the traffic can point a signed body at another action of the same service. TLS is the answer
+//! change the traffic can point a signed body at another action of the same service (the Node SDK signs no
+//! service either, unless the endpoint begins with it: at another action of any). TLS is the answer
 //! to that; only the operator's door demands a signed action. What must not happen twice is protected by the product's own idempotence, not here.
 
 pub mod account;

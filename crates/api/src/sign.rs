@@ -22,7 +22,7 @@ pub use rpc::sign as rpc;
 pub(crate) use rpc::{string_to_sign as rpc_string_to_sign, verify as verify_rpc};
 pub(crate) use tc1::verify as verify_tc1;
 pub use tc1::{Method as Tc1Method, sign as tc1};
-pub(crate) use tc3::{Tc3Problem, Tc3Proof, is_unsigned as tc3_unsigned, verify as verify_tc3};
+pub(crate) use tc3::{Tc3Problem, Tc3Proof, is_unsigned as tc3_unsigned, verify as verify_tc3, without_port};
 pub use tc3::{Tc3Request, tc3};
 
 use crate::account::Secret;

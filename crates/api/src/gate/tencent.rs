@@ -9,7 +9,7 @@ use crate::call::{Call, Cloud, Door, Fault};
 use crate::encode::{date, pairs};
 use crate::flatten::{Base, unflatten};
 use crate::guard::Nonce;
-use crate::sign::{Tc1Method, Tc3Problem, Tc3Proof, tc1, verify_tc1, verify_tc3};
+use crate::sign::{Tc1Method, Tc3Problem, Tc3Proof, tc1, verify_tc1, verify_tc3, without_port};
 use http::Method;
 use serde_json::Value;
 use std::sync::Arc;
@@ -123,9 +123,7 @@ impl Gate {
             Nonce::TooOld => return Err(expired()),
         }
         self.tencent_pace(&key, Cloud::Tencent)?;
-        let door = self
-            .door_of(|d| d.cloud() == Cloud::Tencent && d.versions().contains(&version))
-            .ok_or_else(no_version)?;
+        let door = self.door_by_version(version)?;
         let action = known_action(door.as_ref(), action)?;
         let own = |name: &str| COMMON.contains(&name) || name == "RequestClient";
         let params = nested(given.iter().filter(|(k, _)| !own(k)).cloned())?;
@@ -188,7 +186,14 @@ impl Gate {
         self.doors.iter().find(|d| fits(d.as_ref())).cloned()
     }
 
-    /// The door that the credential's service names, if host and version don't contradict it.
+    /// Where the request names no service: no two of Tencent's products here have a version in common.
+    fn door_by_version(&self, version: &str) -> Result<Arc<dyn Door>, Fault> {
+        self.door_of(|d| d.cloud() == Cloud::Tencent && d.versions().contains(&version))
+            .ok_or_else(no_version)
+    }
+
+    /// The door that the credential's service names, if host and version don't contradict it; by the version
+    /// alone where the service is only the endpoint's name (see [`is_label_of`]).
     fn tencent_door(
         &self,
         cloud: Cloud,
@@ -196,9 +201,12 @@ impl Gate {
         version: &str,
         host: &str,
     ) -> Result<Arc<dyn Door>, Fault> {
-        let door = self
-            .door_of(|d| d.cloud() == cloud && d.service() == service)
-            .ok_or_else(|| fault("NoSuchProduct", "There is no such product here."))?;
+        let Some(door) = self.door_of(|d| d.cloud() == cloud && d.service() == service) else {
+            return match cloud {
+                Cloud::Tencent if is_label_of(service, host) => self.door_by_version(version),
+                _ => Err(fault("NoSuchProduct", "There is no such product here.")),
+            };
+        };
         let other = |d: &dyn Door| d.cloud() == cloud && d.service() != service;
         let label = host.split('.').next().unwrap_or_default();
         let named_other = host.contains('.') && self.door_of(|d| other(d) && d.service() == label).is_some();
@@ -228,6 +236,13 @@ impl Gate {
         let params = self.json_object(visit.body).map_err(|why| fault("InvalidParameter", why))?;
         Ok((params, false))
     }
+}
+
+/// Is this service nothing but the first label of the host? The Node SDK makes it so (`endpoint.split(".")[0]`
+/// in 4.1.313, `common/abstract_client.js`): `cfs` at the cloud, `127` or `localhost:8480` here.
+fn is_label_of(service: &str, host: &str) -> bool {
+    let own = without_port(host.split('.').next().unwrap_or_default().as_bytes());
+    !own.is_empty() && own.eq_ignore_ascii_case(without_port(service.as_bytes()))
 }
 
 fn nested(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Value, Fault> {

@@ -1,7 +1,8 @@
 //! Tencent's TC3-HMAC-SHA256.
 //!
 //! The canonical path is always `/`, whatever prefix the request came by. SDKs sign `content-type` and
-//! `host`; the console's samples sign the action too, in lower case.
+//! `host`; the console's samples sign the action too, in lower case. The Node SDK (4.1.313,
+//! `common/sign.js`) signs the host without the port that it sends, so there the port is not covered.
 
 use super::{Authorization, KeyCache, canonical_headers, hmac256, prefixed, same};
 use crate::account::Secret;
@@ -11,6 +12,19 @@ use ring::hmac;
 
 const ALGORITHM: &str = "TC3-HMAC-SHA256";
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+
+/// What a client may have signed in place of a header's value; `None` is the value itself.
+type Spelling = fn(&str, &[u8]) -> Option<Vec<u8>>;
+
+/// The raw values first, then the action in lower case (the console's samples), then everything.
+const SPELLINGS: [Spelling; 3] = [
+    |_, _| None,
+    |name, value| (name == "x-tc-action").then(|| value.to_ascii_lowercase()),
+    |_, value| Some(value.to_ascii_lowercase()),
+];
+
+/// The Node SDK's. It never signs the action, so who does (the operator's door demands it) is held to the port.
+const WITHOUT_PORT: Spelling = |name, value| (name == "host").then(|| without_port(value).to_vec());
 
 /// What a client wants to send, for signing.
 #[derive(Clone)]
@@ -109,11 +123,10 @@ pub(crate) fn verify(
     let payload =
         if is_unsigned(head) { sha256_hex(UNSIGNED.as_bytes()) } else { sha256_hex(payload(head, body)) };
     let timestamp = head.headers.get("x-tc-timestamp").and_then(|v| v.to_str().ok()).unwrap_or_default();
-    // The raw values first, then the action in lower case (the console's samples), then everything.
-    let spellings: [&dyn Fn(&str) -> bool; 3] = [&|_| false, &|name| name == "x-tc-action", &|_| true];
+    let lax = (!proof.authorization.signs("x-tc-action")).then_some(WITHOUT_PORT);
     let mut tried: Vec<Vec<u8>> = Vec::with_capacity(1);
-    for lowered in spellings {
-        let canonical = canonical(head, proof, &payload, lowered).ok_or(Tc3Problem::HeaderAbsent)?;
+    for spelling in SPELLINGS.into_iter().chain(lax) {
+        let canonical = canonical(head, proof, &payload, spelling).ok_or(Tc3Problem::HeaderAbsent)?;
         if tried.contains(&canonical) {
             continue;
         }
@@ -136,12 +149,7 @@ fn payload<'b>(head: &Parts, body: &'b [u8]) -> &'b [u8] {
     if head.method == http::Method::GET { b"" } else { body }
 }
 
-fn canonical(
-    head: &Parts,
-    proof: &Tc3Proof<'_>,
-    payload: &str,
-    lowered: &dyn Fn(&str) -> bool,
-) -> Option<Vec<u8>> {
+fn canonical(head: &Parts, proof: &Tc3Proof<'_>, payload: &str, spelling: Spelling) -> Option<Vec<u8>> {
     let signed = proof.authorization.signed_headers;
     let query = if head.method == http::Method::GET { head.uri.query().unwrap_or_default() } else { "" };
     let mut out = Vec::with_capacity(256 + query.len());
@@ -149,14 +157,19 @@ fn canonical(
     out.extend_from_slice(b"\n/\n");
     out.extend_from_slice(query.as_bytes());
     out.push(b'\n');
-    canonical_headers(&mut out, &head.headers, signed, |name, value| {
-        lowered(name).then(|| value.to_ascii_lowercase())
-    })?;
+    canonical_headers(&mut out, &head.headers, signed, spelling)?;
     out.push(b'\n');
     out.extend_from_slice(signed.as_bytes());
     out.push(b'\n');
     out.extend_from_slice(payload.as_bytes());
     Some(out)
+}
+
+/// `host:8480` is `host`; what ends in no port stays.
+pub(crate) fn without_port(host: &[u8]) -> &[u8] {
+    let colon = host.iter().rposition(|b| *b == b':');
+    let port = |at: &usize| host.len() > at + 1 && host[at + 1..].iter().all(u8::is_ascii_digit);
+    &host[..colon.filter(port).unwrap_or(host.len())]
 }
 
 fn string_to_sign(timestamp: &str, scope: &str, canonical: &[u8]) -> String {

@@ -141,6 +141,59 @@ async fn tencent_refuses_in_tencents_words() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_only_the_endpoints_name_goes_by_the_version() {
+    for (service, host, version, expected) in [
+        ("127", HOST, "2019-07-19", Ok("cfs")),
+        ("127", HOST, "2017-03-12", Ok("vpc")),
+        ("127", HOST, "2020-01-01", Err("NoSuchVersion")),
+        ("127", HOST, "", Err("NoSuchVersion")),
+        ("127", HOST, "v1", Err("NoSuchVersion")),
+        ("127.0.0.1", HOST, "2019-07-19", Err("NoSuchProduct")),
+        ("12", HOST, "2019-07-19", Err("NoSuchProduct")),
+        ("", HOST, "2019-07-19", Err("NoSuchProduct")),
+        ("localhost:80", "localhost", "2019-07-19", Ok("cfs")),
+        ("[::1]:8480", "[::1]:8480", "2019-07-19", Ok("cfs")),
+        ("[::2]:8480", "[::1]:8480", "2019-07-19", Err("NoSuchProduct")),
+        (":80", ":80", "2019-07-19", Err("NoSuchProduct")),
+        ("Flows", "flows.lan:8480", "2019-07-19", Ok("cfs")),
+        // The operator's service is none of Tencent's, but a host may be called so.
+        ("wharf", "wharf.lan:8480", "2019-07-19", Ok("cfs")),
+        ("wharf", "wharf.lan:8480", "v1", Err("NoSuchVersion")),
+        // A product's own name stays that product, whatever the host is called.
+        ("vpc", "vpc.lan:8480", "2019-07-19", Err("AuthFailure.SignatureFailure")),
+        ("cfs", "vpc.lan:8480", "2019-07-19", Err("AuthFailure.SignatureFailure")),
+    ] {
+        let response = Tc3 { service, host, version, ..right() }.to(&gate_at(NOW).0, "/", |_| {}).await;
+        let went = seen(&response)["service"].as_str().map(str::to_owned);
+        let got = went.ok_or_else(|| code(&response).unwrap_or_default());
+        assert_eq!(got.as_deref().map_err(String::as_str), expected, "{service} at {host}, {version}");
+    }
+    let operator =
+        Tc3 { service: "127", version: "v1", key: "AKIDOPERATOR", secret: "sk-operator", ..right() };
+    let response = operator.to(&gate_at(NOW).0, "/wharf/v1/", |_| {}).await;
+    assert_eq!(
+        code(&response).as_deref(),
+        Some("NoSuchProduct"),
+        "the operator's door goes by its name alone"
+    );
+}
+
+#[tokio::test]
+async fn the_operators_door_is_signed_with_the_port() {
+    let bare = HOST.rsplit_once(':').unwrap().0;
+    let operator = Tc3 {
+        service: "wharf",
+        version: "v1",
+        key: "AKIDOPERATOR",
+        secret: "sk-operator",
+        host: bare,
+        ..right()
+    };
+    let sent = operator.to(&gate_at(NOW).0, "/wharf/v1/", |h| set(h, "host", HOST)).await;
+    assert_eq!(code(&sent).as_deref(), Some("AuthFailure.SignatureFailure"));
+}
+
+#[tokio::test]
 async fn an_unsigned_payload_is_a_choice() {
     use api::encode::sha256_hex;
     let strict = GateConfig { unsigned_payload: false, ..GateConfig::default() };

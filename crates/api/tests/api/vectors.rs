@@ -20,6 +20,9 @@ const TC3_POST: &str = "TC3-HMAC-SHA256 Credential=AKIDTEST/2026-11-22/cfs/tc3_r
 const TC3_GET: &str = "TC3-HMAC-SHA256 Credential=AKIDTEST/2026-11-22/cfs/tc3_request, SignedHeaders=content-type;host, Signature=c926921fbe1f6dca3478e9b4e2e3e259ff75c33331342aea89d63fc7a7f31f38";
 const V1_GET: &str = "/?FileSystemId=cfs-1&Limit=20&Action=DescribeDataFlow&RequestClient=SDK_PYTHON_3.1.189&Nonce=8023637475991807475&Timestamp=1795343051&Version=2019-07-19&Region=ap-guangzhou&SecretId=AKIDTEST&SignatureMethod=HmacSHA256&Language=zh-CN&Signature=YWbWhL4WMz2WgIiSRYRzdpGggCeZDRDCUVXC669kllM%3D";
 const V1_POST: &str = "FileSystemId=cfs-1&Limit=20&Action=DescribeDataFlow&RequestClient=SDK_PYTHON_3.1.189&Nonce=1920072075086759773&Timestamp=1795343051&Version=2019-07-19&Region=ap-guangzhou&SecretId=AKIDTEST&SignatureMethod=HmacSHA1&Language=zh-CN&Signature=tCMnbVQVRpSrNKqFFcRvhXmsGA4%3D";
+const NODE_POST: &str = "TC3-HMAC-SHA256 Credential=AKIDTEST/2026-11-22/127/tc3_request, SignedHeaders=content-type;host, Signature=354cbf87ba6f79ee549cdd12982e78842bf03fb6115aa693f580de2412147424";
+const NODE_GET: &str = "TC3-HMAC-SHA256 Credential=AKIDTEST/2026-11-22/127/tc3_request, SignedHeaders=content-type;host, Signature=96e02215865bde9e35e46f6baabca1c00e05a1355b4b5196743d415b67d2a941";
+const NODE_NAME: &str = "TC3-HMAC-SHA256 Credential=AKIDTEST/2026-11-22/localhost:18098/tc3_request, SignedHeaders=content-type;host, Signature=b512a1caca35cc7ae9696ea92e352456b8380ce0451f1b80ee1c5af068f12aca";
 const ACS3: &str = "ACS3-HMAC-SHA256 Credential=AKIDTEST,SignedHeaders=accept;host;user-agent;x-acs-action;x-acs-content-sha256;x-acs-credentials-provider;x-acs-date;x-acs-signature-nonce;x-acs-version,Signature=46f70d15f0673a18ef6710f82541e1876611ec5121b8f106948dc759c3395189";
 const RPC: &str = "/?Action=CreateDataFlowTask&Format=json&Version=2017-06-26&Timestamp=2026-11-22T10%3A24%3A13Z&SignatureNonce=84681b946100c082fb37850ebb58f60c&DataFlowId=df-1&DryRun=True&EntryList=%5B%22%2Fa+b%22%5D&FileSystemId=bmcpfs-1&SignatureMethod=HMAC-SHA1&SignatureVersion=1.0&AccessKeyId=AKIDTEST&Signature=SniUpv98dD6O4DQOf3XQ3zl%2BHtA%3D";
 const HW_NEW: &str = "SDK-HMAC-SHA256 Access=AKIDTEST, SignedHeaders=content-type;host;user-agent;x-project-id;x-sdk-date, Signature=b198044e7f63f9240a543790a83bec77fb65f09a010bd6ac97f546d912e8bf35";
@@ -85,6 +88,43 @@ fn tencent() -> Vec<Vector> {
             body: V1_POST,
             covered: &["host"],
             params: text,
+            ..base()
+        },
+    ]
+}
+
+/// Of tencentcloud-sdk-nodejs 4.1.313: it signs the host without its port, and takes the endpoint's first label for the service.
+fn node() -> Vec<Vector> {
+    let headers_of = |kind: &str, authorization: &str, host: &str| {
+        let mut all = tc3_headers(kind, authorization);
+        all.retain(|(name, _)| !matches!(*name, "x-tc-language" | "x-tc-timestamp" | "host"));
+        all.extend([("x-tc-timestamp", "1795363071".to_owned()), ("host", host.to_owned())]);
+        all
+    };
+    let base = || Vector {
+        name: "TC3 POST of Node",
+        at: 1_795_363_071,
+        method: "POST",
+        uri: "/",
+        headers: headers_of("application/json", NODE_POST, "127.0.0.1:18098"),
+        body: r#"{"FileSystemId":"cfs-1","Limit":20}"#,
+        covered: &["authorization", "content-type", "x-tc-timestamp"],
+        params: json!({"FileSystemId": "cfs-1", "Limit": 20}),
+    };
+    vec![
+        base(),
+        Vector {
+            name: "TC3 POST of Node by name",
+            headers: headers_of("application/json", NODE_NAME, "localhost:18098"),
+            ..base()
+        },
+        Vector {
+            name: "TC3 GET of Node",
+            method: "GET",
+            uri: "/?FileSystemId=cfs-1&Limit=20",
+            headers: headers_of("application/x-www-form-urlencoded", NODE_GET, "127.0.0.1:18098"),
+            body: "",
+            params: json!({"FileSystemId": "cfs-1", "Limit": "20"}),
             ..base()
         },
     ]
@@ -163,7 +203,7 @@ fn huawei() -> Vec<Vector> {
 }
 
 fn vectors() -> Vec<Vector> {
-    tencent().into_iter().chain(alibaba()).chain(huawei()).collect()
+    tencent().into_iter().chain(node()).chain(alibaba()).chain(huawei()).collect()
 }
 
 #[tokio::test]
@@ -219,6 +259,58 @@ async fn one_changed_byte_fails() {
         }
     }
     assert!(tried > 2500, "{tried}");
+}
+
+/// What a TC3 vector is answered when it comes with another host.
+async fn with_host(v: &Vector, host: &str) -> Option<String> {
+    let (gate, _) = gate_at(v.at);
+    let mut headers = v.headers.clone();
+    headers.retain(|(name, _)| *name != "host");
+    headers.push(("host", host.to_owned()));
+    code(&send(&gate, v.method, v.uri, &headers, v.body.as_bytes()).await.unwrap())
+}
+
+#[tokio::test]
+async fn nodes_signature_leaves_out_the_port_and_nothing_else() {
+    for v in node() {
+        let name = v.headers.iter().find(|(k, _)| *k == "host").unwrap().1.trim_end_matches(":18098");
+        for same in [format!("{name}:9"), name.to_owned()] {
+            assert_eq!(with_host(&v, &same).await, None, "{} {same}", v.name);
+        }
+        for i in 0..name.len() {
+            let mut other = name.as_bytes().to_vec();
+            other[i] ^= 2;
+            let other = format!("{}:18098", String::from_utf8(other).unwrap());
+            assert_eq!(
+                with_host(&v, &other).await.as_deref(),
+                Some("AuthFailure.SignatureFailure"),
+                "{other}"
+            );
+        }
+        for odd in [
+            format!("{name}:"),
+            format!("{name}:x"),
+            format!("{name}:1:2"),
+            format!("{name}x:18098"),
+            String::new(),
+        ] {
+            assert_eq!(with_host(&v, &odd).await.as_deref(), Some("AuthFailure.SignatureFailure"), "{odd}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_signs_the_port_is_held_to_it() {
+    for v in tencent().iter().filter(|v| v.name.starts_with("TC3")) {
+        for other in ["127.0.0.1", "127.0.0.1:18099", "127.0.0.1:"] {
+            assert_eq!(
+                with_host(v, other).await.as_deref(),
+                Some("AuthFailure.SignatureFailure"),
+                "{} {other}",
+                v.name
+            );
+        }
+    }
 }
 
 #[tokio::test]
