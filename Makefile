@@ -19,6 +19,7 @@ test: ## installs SDKs and peers, then runs every test
 bench: ## measures against s5cmd, rclone and juicefs sync
 	@scripts/setup.sh bench
 	cargo build --release --locked -p wharf
+	cargo build --release --locked -p embedded-s3 --example serve
 	bench/run.sh $(ARGS)
 
 lint: ## formatting, clippy, the workspace's own rules, licences

@@ -116,6 +116,14 @@ def timed(argv, env, weed):
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, weed.cpu() - server
 
 
+def attempt(argv, env, weed):
+    """(figures, None), or (None, why the client failed): a peer that can't do the job is left out and named."""
+    try:
+        return timed(argv, env, weed), None
+    except RuntimeError as e:
+        return None, " ".join(str(e).split())[-240:]
+
+
 def make_small(folder, count=20_000, size=4096):
     if folder.exists():
         return
@@ -144,9 +152,12 @@ def make_mixed(folder):
     for source in ("/usr/share/doc", "/usr/share/perl", "/usr/include", "/usr/lib/gcc"):
         if os.path.isdir(source):
             shutil.copytree(source, folder / source.strip("/").replace("/", "-"), symlinks=True, ignore_dangling_symlinks=True)
-    for path in list(folder.rglob("*")):
-        if path.is_symlink() or (path.is_dir() and not any(path.iterdir())):
-            path.unlink() if path.is_symlink() else path.rmdir()
+    # Deepest first: object stores have neither links nor empty directories that every client keeps.
+    for path in sorted(folder.rglob("*"), key=lambda p: len(p.parts), reverse=True):
+        if path.is_symlink():
+            path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
 
 
 def tree_size(folder):
@@ -164,15 +175,16 @@ def run_job(weed, name, source, big, rounds, clients):
     up = name.endswith("up")
     files, size = tree_size(source)
     table = {c: [] for c in clients}
+    failed = {}
     if not up:
         seed = commands(weed, big)["s5cmd"][0](source, f"{name}-source")
         subprocess.run(seed, env=env, check=True, stdout=subprocess.DEVNULL)
     for r in range(rounds):
-        for client in clients:
+        for client in [c for c in clients if c not in failed]:
             argv = commands(weed, big)[client][0 if up else 1]
             if up:
                 prefix = f"{name}-{client.split()[0]}-{r}"
-                figures = timed(argv(source, prefix), env, weed)
+                figures, why = attempt(argv(source, prefix), env, weed)
                 subprocess.run([str(VENV / "s5cmd"), "--log", "error", "--endpoint-url", weed.url, "rm", f"s3://bench/{prefix}/*"], env=env,
                                stdout=subprocess.DEVNULL, check=False)
             else:
@@ -180,16 +192,19 @@ def run_job(weed, name, source, big, rounds, clients):
                 shutil.rmtree(target, ignore_errors=True)
                 target.mkdir()
                 os.sync()
-                figures = timed(argv(target, f"{name}-source"), env, weed)
-                if r == 0:
-                    same, why = compare(source, target)
-                    if not same:
-                        print(f"!! {client}: the downloaded tree differs: {why}", file=sys.stderr)
+                figures, why = attempt(argv(target, f"{name}-source"), env, weed)
+                if r == 0 and figures:
+                    same, differs = compare(source, target)
+                    why = why if same else f"the downloaded tree differs: {differs}"
                 shutil.rmtree(target)
+            if why:
+                failed[client] = why
+                print(f"{name:10} round {r + 1} {client:13} {why}", flush=True)
+                continue
             table[client].append(figures)
             print(f"{name:10} round {r + 1} {client:13} wall {figures[0]:7.2f} s  cpu {figures[1]:6.2f} s  rss {figures[2]:5.0f} MiB  server cpu {figures[3]:6.2f} s",
                   flush=True)
-    return {"job": name, "files": files, "bytes": size, "rows": table}
+    return {"job": name, "files": files, "bytes": size, "rows": table, "failed": failed}
 
 
 def render(results, rounds):
@@ -198,12 +213,14 @@ def render(results, rounds):
         n, size = r["files"], r["bytes"]
         out += [f"### {r['job']}: {n:,} files, {size / 1e6:,.0f} MB", "",
                 "| client | wall s | files/s | MB/s | client CPU s | peak RSS MiB | server CPU s |", "|---|---|---|---|---|---|---|"]
-        med = {c: [statistics.median(x[i] for x in v) for i in (0, 1, 3)] + [max(x[2] for x in v)] for c, v in r["rows"].items() if v}
+        whole = {c: v for c, v in r["rows"].items() if v and c not in r["failed"]}
+        med = {c: [statistics.median(x[i] for x in v) for i in (0, 1, 3)] + [max(x[2] for x in v)] for c, v in whole.items()}
         for c, (wall, cpu, server, rss) in med.items():
             out.append(f"| {c} | {wall:.2f} | {n / wall:,.0f} | {size / wall / 1e6:,.0f} | {cpu:.2f} | {rss:.0f} | {server:.1f} |")
         peers = {c: v for c, v in med.items() if c != "wharf"}
         if "wharf" in med and peers:
             best_wall, best_cpu = min(peers, key=lambda c: peers[c][0]), min(peers, key=lambda c: peers[c][1])
+            out += ["", *(f"Left out: {c} ({why})." for c, why in r["failed"].items())] if r["failed"] else []
             out += ["", f"**Ratio**: {peers[best_wall][0] / med['wharf'][0]:.2f} × the speed of {best_wall}, "
                         f"{med['wharf'][1] / peers[best_cpu][1]:.2f} × the CPU of {best_cpu}.", ""]
     return "\n".join(out)
