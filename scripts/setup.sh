@@ -102,6 +102,19 @@ node_sdks() {
   fi
 }
 
+# Kafka for comparison, and an old librdkafka beside the current one: extras as well.
+kafka_peers() {
+  apt_packages maven:/usr/bin/mvn openjdk-17-jre-headless:/usr/bin/java kcat:/usr/bin/kcat
+  if ! scripts/kafka/fetch.sh >"$logs/kafka.log" 2>&1; then
+    step "Apache Kafka could not be had ($logs/kafka.log); its tests will be skipped"
+  fi
+  [ -d .cache/rdkafka-2.0/confluent_kafka ] && return 0
+  if ! .cache/venv/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --target .cache/rdkafka-2.0 \
+    confluent-kafka==2.0.2 >"$logs/rdkafka.log" 2>&1; then
+    step "librdkafka 2.0 could not be had ($logs/rdkafka.log); its tests will be skipped"
+  fi
+}
+
 build_tools=(gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h make:/usr/bin/make pkg-config:/usr/bin/pkg-config)
 test_tools=(python3-venv:/usr/share/doc/python3-venv python3:/usr/bin/python3 openssl:/usr/bin/openssl
   postgresql:/usr/lib/postgresql/15/bin/postgres attr:/usr/bin/setfattr acl:/usr/bin/setfacl)
@@ -112,6 +125,7 @@ case $want in
   test | bench)
     apt_packages "${build_tools[@]}" "${test_tools[@]}"
     python_packages
+    kafka_peers
     if [ "$want" = test ]; then go_modules; node_sdks; else apt_packages wrk:/usr/bin/wrk; fi
     ;;
   *) fail "unknown target \"$want\"; one of demo, test, bench" ;;

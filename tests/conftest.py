@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import faults, peers, server  # noqa: E402
+from harness import faults, kafka, peers, server  # noqa: E402
 
 
 def _start(start, *arguments, **options):
@@ -99,3 +99,33 @@ def cfs_client():
 def nas_client():
     """`nas_client(wharf)`: Alibaba's own SDK client, pointed at a server."""
     return lambda running, **options: running.nas(**options)
+
+
+@pytest.fixture(scope="session")
+def apache_kafka():
+    """A real Apache Kafka: `.boot` is where clients connect."""
+    running = _start(kafka.Apache)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded_kafka(tmp_path_factory):
+    """`wharf serve` with its broker, as it is configured by default: `.boot` is where clients connect."""
+    running = _start(kafka.Embedded, tmp_path_factory.mktemp("embedded-kafka"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def kafka_broker(tmp_path):
+    """A factory of `wharf serve` with a broker: `kafka_broker(fsync="each", …)`; see `harness.kafka.Embedded`."""
+    started = []
+
+    def start(**options):
+        started.append(_start(kafka.Embedded, tmp_path / f"broker-{len(started)}", **options))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()

@@ -22,7 +22,7 @@ def _value(value) -> str:
     return json.dumps(value, ensure_ascii=True)
 
 
-def configuration(data_dir: Path, *, filesystems=(), object_stores=(), accounts=(ACCOUNT,), address="127.0.0.1:0", sections=None) -> str:
+def configuration(data_dir: Path, *, filesystems=(), object_stores=(), accounts=(ACCOUNT,), address="127.0.0.1:0", sections=None, extra="") -> str:
     """The text of a wharf.toml. The one place in the tests that knows its keys."""
     def entries(table):
         return [f"{key} = {_value(value)}" for key, value in table.items() if value is not None]
@@ -35,7 +35,7 @@ def configuration(data_dir: Path, *, filesystems=(), object_stores=(), accounts=
     for name, tables in (("account", accounts), ("filesystem", filesystems), ("object_store", object_stores)):
         for table in tables:
             lines += [f"[[{name}]]", *entries(table)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + extra
 
 
 def filesystem(id: str, product: str, root: Path, **more) -> dict:

@@ -4,6 +4,7 @@
 //! The file is read with spans, so that each problem names its line. Unknown keys are problems: a
 //! misspelt setting must not be silently without effect.
 
+mod broker;
 mod reader;
 mod sections;
 mod size;
@@ -12,6 +13,7 @@ pub mod template;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use broker::BrokerConfig;
 pub use sections::{Config, LogFormat, SecretSource};
 pub use size::parse_size;
 
@@ -83,20 +85,25 @@ pub fn missing_on_this_machine(config: &Config) -> Vec<Problem> {
             Err(e) => add(format!("filesystem {}", f.id), format!("{}: {e}", f.root.display())),
         }
     }
-    let secrets = (config.accounts.iter().map(|a| (format!("account {}", a.name), Some(&a.secret))))
-        .chain(
-            config
-                .object_stores
-                .iter()
-                .map(|o| (format!("object_store {}", o.id), o.key.as_ref().map(|k| &k.1))),
-        )
-        .chain([("state.database_url".to_owned(), config.state.url.as_ref())]);
+    let secrets =
+        (config.accounts.iter().map(|a| (format!("account {}", a.name), Some(&a.secret))))
+            .chain(
+                config
+                    .object_stores
+                    .iter()
+                    .map(|o| (format!("object_store {}", o.id), o.key.as_ref().map(|k| &k.1))),
+            )
+            .chain(config.broker.iter().flat_map(|b| {
+                b.users.iter().map(|(name, secret)| (format!("broker.user {name}"), Some(secret)))
+            }))
+            .chain([("state.database_url".to_owned(), config.state.url.as_ref())]);
     for (key, secret) in secrets {
         if let Some(Err(message)) = secret.map(crate::serve::reveal) {
             add(key, message);
         }
     }
-    let tls = config.listen.tls.iter().flat_map(|(certificate, key)| [certificate, key]);
+    let tls = config.listen.tls.iter().chain(config.broker.iter().filter_map(|b| b.tls.as_ref()));
+    let tls = tls.flat_map(|(certificate, key)| [certificate, key]);
     for file in tls.chain(config.object_stores.iter().filter_map(|o| o.ca_file.as_ref())) {
         if let Err(e) = std::fs::File::open(file) {
             add(file.display().to_string(), e.to_string());

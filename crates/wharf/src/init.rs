@@ -34,12 +34,13 @@ pub fn check(file: &Path) -> ExitCode {
     match config::load_and_look(file) {
         Ok(config) => {
             say!(
-                "{}: in order; {} accounts, {} file systems, {} object stores, listening on {}",
+                "{}: in order; {} accounts, {} file systems, {} object stores, listening on {}{}",
                 file.display(),
                 config.accounts.len(),
                 config.file_systems.len(),
                 config.object_stores.len(),
-                config.listen.address
+                config.listen.address,
+                config.broker.as_ref().map_or_else(String::new, |b| format!(", broker on {}", b.address))
             );
             ExitCode::SUCCESS
         }

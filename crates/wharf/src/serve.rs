@@ -5,6 +5,7 @@
 //! by a server that can't act. Stopping goes the other way round.
 
 mod accounts;
+mod broker;
 mod catalogue;
 mod pages;
 mod trees;
@@ -31,6 +32,7 @@ pub struct Running {
     ended: tokio::task::JoinHandle<std::io::Result<()>>,
     engine: engine::dispatch::Local,
     store: Store,
+    broker: Option<broker::Running>,
 }
 
 impl Running {
@@ -39,6 +41,9 @@ impl Running {
         self.stop.stop();
         let listener = self.ended.await;
         self.engine.stop().await;
+        if let Some(broker) = self.broker {
+            broker.stop().await;
+        }
         self.store.close().await;
         match listener {
             Ok(Ok(())) => Ok(()),
@@ -157,8 +162,11 @@ pub async fn start(config: &Config) -> Result<Running, String> {
     });
     let _ = trees.control.set(control.clone());
     catalogue::declare(config, &control).await?;
+    let broker = broker::start(config, &control).await?;
     engine.wake();
-    listen(config, control, engine, store).await
+    let mut running = listen(config, control, engine, store).await?;
+    running.broker = broker;
+    Ok(running)
 }
 
 async fn listen(
@@ -199,7 +207,7 @@ async fn listen(
     runtime::spawn(TaskKind::Housekeeping, upkeep(control, stop.clone()));
     let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
-    Ok(Running { address, stop, ended, engine, store })
+    Ok(Running { address, stop, ended, engine, store, broker: None })
 }
 
 async fn upkeep(control: Control, stop: Shutdown) {

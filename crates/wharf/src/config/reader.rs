@@ -35,6 +35,11 @@ impl<'t, 'i> Section<'t, 'i, '_> {
         Section { table: Some(table), text, path: String::new(), line: 0, asked: BTreeSet::new(), problems }
     }
 
+    /// Is the section in the file?
+    pub fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
     fn entry(&mut self, key: &'static str) -> Option<Entry<'t, 'i>> {
         self.asked.insert(key);
         self.table?.iter().find(|(k, _)| k.get_ref().as_ref() == key)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use model::{Dialect, Product};
 
+use super::broker::BrokerConfig;
 use super::reader::Section;
 
 /// Where a secret comes from. A literal never prints.
@@ -170,6 +171,8 @@ pub struct Config {
     pub file_systems: Vec<FileSystemConfig>,
     /// Object stores.
     pub object_stores: Vec<ObjectStoreConfig>,
+    /// The embedded broker, where there is one.
+    pub broker: Option<BrokerConfig>,
 }
 
 /// Reads the whole file. Problems are collected in the section; the value only counts without any.
@@ -196,6 +199,7 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
         accounts: Vec::new(),
         file_systems: Vec::new(),
         object_stores: Vec::new(),
+        broker: None,
         data_dir,
     };
     root.section("listen", |s| listen(s, &mut config.listen, base));
@@ -218,6 +222,8 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
             config.log_level = level;
         }
     });
+    let data_dir = config.data_dir.clone();
+    root.section("broker", |s| config.broker = super::broker::read(s, base, &data_dir));
     root.sections("account", |s| config.accounts.push(account(s, base)));
     root.sections("filesystem", |s| config.file_systems.push(file_system(s)));
     root.sections("object_store", |s| config.object_stores.push(object_store(s, base)));
@@ -228,7 +234,11 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     config
 }
 
-fn unique<'a>(root: &mut Section<'_, '_, '_>, key: &'static str, names: impl Iterator<Item = &'a str>) {
+pub(super) fn unique<'a>(
+    root: &mut Section<'_, '_, '_>,
+    key: &'static str,
+    names: impl Iterator<Item = &'a str>,
+) {
     let mut seen = std::collections::BTreeSet::new();
     for name in names.filter(|n| !n.is_empty()) {
         if !seen.insert(name) {
@@ -438,7 +448,11 @@ fn secret(s: &mut Section<'_, '_, '_>, keys: [&'static str; 3], base: &Path) -> 
     first
 }
 
-fn required_secret(s: &mut Section<'_, '_, '_>, keys: [&'static str; 3], base: &Path) -> SecretSource {
+pub(super) fn required_secret(
+    s: &mut Section<'_, '_, '_>,
+    keys: [&'static str; 3],
+    base: &Path,
+) -> SecretSource {
     secret(s, keys, base).unwrap_or_else(|| {
         s.problem(keys[0], format!("is missing (or {} or {})", keys[1], keys[2]));
         SecretSource::Literal(String::new())

@@ -32,6 +32,28 @@ address = "127.0.0.1:8480"          # one port for all clouds' SDKs and the comm
 # lanes = 0                         # threads that move data; 0 = two for each core, at most 8
 # fsync = "batch"                   # "batch": durable before it counts; "each": every file by itself; "none"
 
+# A Kafka-compatible broker in this process: one machine, one copy. Without this section there is none.
+[broker]
+address = "127.0.0.1:9092"
+# advertised = "wharf.example.com:9092"   # host and port that clients are told; needed with an address of zeros
+# data_dir = "wharf-data/broker"
+# fsync = "interval"                # acknowledged records survive kill -9 always; a power cut: "interval": all but the last
+# fsync_interval_ms = 1000          #   second's; "each": all (slower); "none": what the kernel had written
+# retention_hours = 168             # 0 = for ever; topics may set their own
+# retention_bytes = "0"             # for each partition; 0 = no limit
+# partitions = 1                    # of a topic that is made without a number
+# auto_create_topics = true
+# max_message = "1MiB"
+# segment = "128MiB"
+# memory = "128MiB"                 # bytes of requests and answers at once
+# max_connections = 1000
+# tls_certificate = "cert.pem"      # the port then speaks TLS
+# tls_key = "key.pem"
+# accounts = false                  # true: log in (SASL PLAIN, SCRAM-SHA-256, SCRAM-SHA-512) with an account's key pair
+# [[broker.user]]                   # further users; with any of these, or accounts = true, everybody has to log in
+# name = "app"
+# password = "…"                    # or password_file, password_env
+
 [log]
 # level = "info"                    # or "engine=debug,info"
 # format = "text"                   # or "json"

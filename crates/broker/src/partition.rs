@@ -1,0 +1,326 @@
+//! One partition as everybody sees it: its log behind a lock, opened when it is first needed, and those
+//! who wait for more.
+
+use crate::error::{Error, Result};
+use crate::settings::Fsync;
+use crate::storage::batch::Header;
+use crate::storage::log::{Appended, Log, LogSettings, Piece};
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use tokio::sync::Notify;
+
+/// Locks, also after a panic of another holder: what is behind these locks is changed in single steps.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Partitions with something to flush.
+#[derive(Debug, Default)]
+pub struct Dirty {
+    list: Mutex<Vec<Arc<Partition>>>,
+    more: Notify,
+}
+
+impl Dirty {
+    /// Waits until there is one.
+    pub async fn some(&self) {
+        self.more.notified().await;
+    }
+
+    /// Takes them all.
+    pub fn take(&self) -> Vec<Arc<Partition>> {
+        std::mem::take(&mut *lock(&self.list))
+    }
+
+    /// Something else than a partition has to be flushed.
+    pub fn poke(&self) {
+        self.more.notify_one();
+    }
+
+    fn add(&self, partition: &Arc<Partition>) {
+        lock(&self.list).push(partition.clone());
+        self.more.notify_one();
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not looked at yet, or not for a while.
+    Parked,
+    Open(Box<Log>),
+    /// The topic was deleted.
+    Gone,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Partition {
+    /// Name of the topic.
+    pub topic: String,
+    /// Number within the topic.
+    pub index: i32,
+    dir: PathBuf,
+    fsync: Fsync,
+    settings: RwLock<Arc<LogSettings>>,
+    state: Mutex<State>,
+    waiters: Mutex<Vec<Weak<Notify>>>,
+    flushing: tokio::sync::Mutex<()>,
+    is_dirty: AtomicBool,
+    used: AtomicBool,
+    dirty: Arc<Dirty>,
+}
+
+/// Offsets of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Positions {
+    /// First offset that can be read.
+    pub start: i64,
+    /// Offset of the next record.
+    pub end: i64,
+    /// Everything before it can be read (with `fsync` each: everything that is on the disk).
+    pub visible: i64,
+    /// Everything before it belongs to no open transaction.
+    pub stable: i64,
+}
+
+/// What a read gave.
+#[derive(Debug)]
+pub struct Read {
+    /// Whole batches, as they were sent.
+    pub piece: Piece,
+    /// Where the partition stood.
+    pub positions: Positions,
+}
+
+impl Partition {
+    /// A partition over a directory; nothing is read yet.
+    pub fn new(topic: &str, index: i32, dir: PathBuf, fsync: Fsync, rest: (LogSettings, Arc<Dirty>)) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            index,
+            dir,
+            fsync,
+            settings: RwLock::new(Arc::new(rest.0)),
+            state: Mutex::new(State::Parked),
+            waiters: Mutex::new(Vec::new()),
+            flushing: tokio::sync::Mutex::new(()),
+            is_dirty: AtomicBool::new(false),
+            used: AtomicBool::new(false),
+            dirty: rest.1,
+        }
+    }
+
+    /// How its log is kept.
+    pub fn settings(&self) -> Arc<LogSettings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps its log otherwise from now on.
+    pub fn set_settings(&self, settings: LogSettings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Does something with the log, which is opened if need be.
+    ///
+    /// # Errors
+    /// When the topic is gone, the log can't be opened, or `f` fails.
+    pub fn with<T>(&self, f: impl FnOnce(&mut Log) -> Result<T>) -> Result<T> {
+        let mut state = lock(&self.state);
+        self.used.store(true, Ordering::Relaxed);
+        if matches!(*state, State::Parked) {
+            let mut log = Log::open(&self.dir, self.fsync == Fsync::Never)?;
+            if self.fsync == Fsync::Each
+                && let Some(unsynced) = log.take_unsynced()?
+            {
+                unsynced.flush()?;
+                log.note_synced(&unsynced)?;
+            }
+            *state = State::Open(Box::new(log));
+        }
+        match &mut *state {
+            State::Open(log) => f(log),
+            _ => Err(Error::new(ResponseError::UnknownTopicOrPartition, "the topic was deleted")),
+        }
+    }
+
+    /// Where the partition stands.
+    ///
+    /// # Errors
+    /// See [`with`](Self::with).
+    pub fn positions(&self) -> Result<Positions> {
+        self.with(|log| Ok(self.positions_of(log)))
+    }
+
+    fn positions_of(&self, log: &Log) -> Positions {
+        let visible = if self.fsync == Fsync::Each { log.synced().max(log.start()) } else { log.end() };
+        Positions { start: log.start(), end: log.end(), visible, stable: log.stable_end().min(visible) }
+    }
+
+    /// Appends a checked batch; when this returns, it is as durable as was asked for.
+    ///
+    /// # Errors
+    /// See [`Log::append`].
+    pub async fn append(self: &Arc<Self>, header: &Header, bytes: &Bytes, now: i64) -> Result<Appended> {
+        let settings = self.settings();
+        let done = self.with(|log| log.append(header, bytes, now, &settings))?;
+        match self.fsync {
+            Fsync::Each => self.flush_to(done.end).await?,
+            Fsync::Interval(_) => {
+                if done.new && !self.is_dirty.swap(true, Ordering::AcqRel) {
+                    self.dirty.add(self);
+                }
+            }
+            Fsync::Never => {}
+        }
+        if done.new {
+            self.wake();
+        }
+        Ok(done)
+    }
+
+    /// Puts everything before `end` on the disk. Those who come while the disk works share the next turn.
+    async fn flush_to(self: &Arc<Self>, end: i64) -> Result<()> {
+        let _turn = self.flushing.lock().await;
+        if self.with(|log| Ok(log.synced() >= end))? { Ok(()) } else { self.flush_now().await }
+    }
+
+    /// Puts everything on the disk, for the flusher.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn flush(self: &Arc<Self>) -> Result<()> {
+        let _turn = self.flushing.lock().await;
+        self.is_dirty.store(false, Ordering::Release);
+        self.flush_now().await
+    }
+
+    async fn flush_now(&self) -> Result<()> {
+        let Some(unsynced) = self.with(Log::take_unsynced)? else { return Ok(()) };
+        let flushed = runtime::blocking(move || unsynced.flush().map(|()| unsynced)).await;
+        let unsynced = flushed.map_err(|e| Error::new(ResponseError::KafkaStorageError, e))??;
+        self.with(|log| log.note_synced(&unsynced))
+    }
+
+    /// Reads whole batches from `offset` on; only what no open transaction holds back if `committed`.
+    ///
+    /// # Errors
+    /// When the offset can't be read, or the disk refuses.
+    pub fn read(&self, offset: i64, max_bytes: usize, committed: bool) -> Result<Read> {
+        let (place, positions) = self.with(|log| {
+            let positions = self.positions_of(log);
+            let upper = if committed { positions.stable } else { positions.visible };
+            let place = log.locate(offset)?;
+            Ok((place.filter(|_| offset < upper && max_bytes > 0), positions))
+        })?;
+        let Some(place) = place else { return Ok(Read { piece: Piece::default(), positions }) };
+        let upper = if committed { positions.stable } else { positions.visible };
+        let piece = place.read(offset, max_bytes, upper)?;
+        self.with(|log| {
+            log.expect(&piece);
+            Ok(())
+        })?;
+        Ok(Read { piece, positions })
+    }
+
+    /// Bytes that could be read from `offset` on; more than there are of whole batches, perhaps.
+    pub fn available(&self, offset: i64, committed: bool) -> Result<u64> {
+        self.with(|log| {
+            let positions = self.positions_of(log);
+            let upper = if committed { positions.stable } else { positions.visible };
+            let place = log.locate(offset)?;
+            Ok(if offset < upper { place.map_or(0, |p| p.available()) } else { 0 })
+        })
+    }
+
+    /// Looks for the first record at or after a time: its offset and time.
+    ///
+    /// # Errors
+    /// When the disk refuses, or a batch can't be decompressed.
+    pub fn find_timestamp(&self, timestamp: i64) -> Result<Option<(i64, i64)>> {
+        let (places, start) = self.with(|log| Ok((log.places_of_timestamp(timestamp)?, log.start())))?;
+        for place in places {
+            if let Some(found) = place.find_timestamp(timestamp, start)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Registers somebody who wants to be told of the next append.
+    pub fn wait(&self, waiter: &Arc<Notify>) {
+        let mut waiters = lock(&self.waiters);
+        if waiters.len() >= 16 {
+            waiters.retain(|w| w.strong_count() > 0);
+        }
+        let waiter = Arc::downgrade(waiter);
+        // It may be here already, from the last time it looked.
+        if !waiters.iter().any(|w| w.ptr_eq(&waiter)) {
+            waiters.push(waiter);
+        }
+    }
+
+    /// Tells those who wait.
+    pub fn wake(&self) {
+        for waiter in std::mem::take(&mut *lock(&self.waiters)) {
+            if let Some(waiter) = waiter.upgrade() {
+                waiter.notify_one();
+            }
+        }
+    }
+
+    /// Upkeep: removes what is over, forgets silent producers, and closes a log that nobody used since
+    /// the last time.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn keep_up(&self, now: i64, producers_silent_since: i64) -> Result<()> {
+        let settings = self.settings();
+        let mut state = lock(&self.state);
+        let used = self.used.swap(false, Ordering::Relaxed);
+        let State::Open(log) = &mut *state else {
+            drop(state);
+            return self.keep_up_parked(now, &settings);
+        };
+        let gone = log.retain(now, &settings)?;
+        if gone > 0 {
+            tracing::debug!(topic = self.topic, partition = self.index, gone, "removed old segments");
+        }
+        log.forget_producers(producers_silent_since);
+        if !used && !self.is_dirty.load(Ordering::Acquire) {
+            log.close()?;
+            *state = State::Parked;
+        }
+        Ok(())
+    }
+
+    /// A parked log is opened for its retention only when it has something that may be too old.
+    fn keep_up_parked(&self, now: i64, settings: &LogSettings) -> Result<()> {
+        let is_there = self.dir.join("checkpoint").exists() || self.dir.exists();
+        if !is_there || (settings.retention_ms < 0 && settings.retention_bytes < 0) {
+            return Ok(());
+        }
+        self.with(|log| log.retain(now, settings).map(drop))
+    }
+
+    /// Makes the log durable and closes it.
+    ///
+    /// # Errors
+    /// When the disk refuses; the next start then walks the log.
+    pub fn close(&self) -> Result<()> {
+        let mut state = lock(&self.state);
+        if let State::Open(log) = &mut *state {
+            log.close()?;
+            *state = State::Parked;
+        }
+        Ok(())
+    }
+
+    /// The topic is deleted: nothing can be done with it any more.
+    pub fn abandon(&self) {
+        *lock(&self.state) = State::Gone;
+        self.wake();
+    }
+}

@@ -1,0 +1,240 @@
+//! A durable map of small values: an append-only file of puts and deletes, replayed at the start and
+//! written anew when most of it is outdated. Topics, committed offsets and transactions are kept so.
+
+use super::bin;
+use crate::error::{Error, Result};
+use bytes::{Buf, BufMut};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file below this size is never written anew.
+const SMALL: u64 = 256 << 10;
+/// Largest record that is believed at the start.
+const MOST: usize = 64 << 20;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: Arc<File>,
+    size: u64,
+    live: u64,
+    map: BTreeMap<String, Vec<u8>>,
+    dirty: bool,
+}
+
+impl Journal {
+    /// Opens or makes a journal. A torn end (a crash while it was written) is cut off.
+    ///
+    /// # Errors
+    /// When the file can't be read or written.
+    pub fn open(path: &Path) -> Result<Self> {
+        let wrong = |e: std::io::Error| Error::storage(path.display(), &e);
+        let options = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let file = options.map_err(wrong)?;
+        let bytes = std::fs::read(path).map_err(wrong)?;
+        let mut map = BTreeMap::new();
+        let size = replay(&bytes, &mut map);
+        if size < bytes.len() as u64 {
+            tracing::warn!(file = %path.display(), kept = size, was = bytes.len(), "cut off a torn end");
+            file.set_len(size).map_err(wrong)?;
+        }
+        let live = map.iter().map(|(k, v)| cost(k, v)).sum();
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), size, live, map, dirty: false })
+    }
+
+    /// All entries, in the order of their keys.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.map.iter().map(|(k, v)| (k.as_str(), v.as_slice()))
+    }
+
+    /// One value.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&[u8]> {
+        self.map.get(key).map(Vec::as_slice)
+    }
+
+    /// Puts (`Some`) and deletes (`None`) together: after a crash all of them are there or none.
+    ///
+    /// # Errors
+    /// When they can't be written; then nothing has changed.
+    pub fn write(&mut self, changes: Vec<(String, Option<Vec<u8>>)>) -> Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut body = Vec::new();
+        for (key, value) in &changes {
+            bin::put_text(&mut body, key);
+            body.put_u8(u8::from(value.is_some()));
+            if let Some(v) = value {
+                body.put_u32(u32::try_from(v.len()).unwrap_or(0));
+                body.put_slice(v);
+            }
+        }
+        let mut record = Vec::with_capacity(body.len() + 8);
+        record.put_u32(u32::try_from(body.len()).unwrap_or(0));
+        record.put_u32(crc32c::crc32c(&body));
+        record.put_slice(&body);
+        if let Err(e) = self.file.write_all_at(&record, self.size) {
+            // What was written of it is after the end, and is overwritten or cut off.
+            return Err(Error::storage(self.path.display(), &e));
+        }
+        self.size += record.len() as u64;
+        self.dirty = true;
+        for (key, value) in changes {
+            if let Some(old) = self.map.get(&key) {
+                self.live -= cost(&key, old);
+            }
+            match value {
+                Some(v) => {
+                    self.live += cost(&key, &v);
+                    self.map.insert(key, v);
+                }
+                None => drop(self.map.remove(&key)),
+            }
+        }
+        if self.size > SMALL
+            && self.size > 4 * self.live
+            && let Err(e) = self.rewrite()
+        {
+            tracing::warn!("{} stays long: {e}", self.path.display());
+        }
+        Ok(())
+    }
+
+    /// The file, when something in it may not be on the disk yet. The caller flushes it without holding
+    /// a lock.
+    pub fn take_dirty(&mut self) -> Option<Arc<File>> {
+        std::mem::take(&mut self.dirty).then(|| self.file.clone())
+    }
+
+    /// Puts what was written on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync(&mut self) -> Result<()> {
+        match self.take_dirty() {
+            Some(file) => file.sync_data().map_err(|e| Error::storage(self.path.display(), &e)),
+            None => Ok(()),
+        }
+    }
+
+    fn rewrite(&mut self) -> Result<()> {
+        let wrong = |e: std::io::Error| Error::storage(self.path.display(), &e);
+        let beside = self.path.with_extension("new");
+        let _ = std::fs::remove_file(&beside);
+        let opened = File::options().read(true).write(true).create_new(true).open(&beside);
+        let mut fresh = Self {
+            path: beside.clone(),
+            file: Arc::new(opened.map_err(wrong)?),
+            size: 0,
+            live: 0,
+            map: BTreeMap::new(),
+            dirty: false,
+        };
+        // In pieces, so that no record gets too large; each entry is whole by itself.
+        for (key, value) in &self.map {
+            fresh.write(vec![(key.clone(), Some(value.clone()))])?;
+        }
+        fresh.file.sync_all().map_err(wrong)?;
+        std::fs::rename(&beside, &self.path).map_err(wrong)?;
+        sync_folder(&self.path);
+        (self.file, self.size, self.live, self.dirty) = (fresh.file, fresh.size, fresh.live, false);
+        Ok(())
+    }
+}
+
+/// Makes new names in a file's folder durable. Not every file system can; then there is nothing to do.
+pub fn sync_folder(file: &Path) {
+    if let Some(Ok(folder)) = file.parent().map(File::open) {
+        let _ = folder.sync_all();
+    }
+}
+
+fn cost(key: &str, value: &[u8]) -> u64 {
+    (key.len() + value.len() + 17) as u64
+}
+
+/// Applies whole records and says where they end.
+fn replay(bytes: &[u8], map: &mut BTreeMap<String, Vec<u8>>) -> u64 {
+    let mut rest = bytes;
+    loop {
+        let left = rest.len();
+        if left < 8 {
+            break;
+        }
+        let (n, crc) = ((&rest[..4]).get_u32() as usize, (&rest[4..8]).get_u32());
+        if n > MOST || left - 8 < n || n == 0 || crc32c::crc32c(&rest[8..8 + n]) != crc {
+            break;
+        }
+        if apply(&rest[8..8 + n], map).is_err() {
+            break;
+        }
+        rest = &rest[8 + n..];
+    }
+    (bytes.len() - rest.len()) as u64
+}
+
+fn apply(body: &[u8], map: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
+    let mut r = bin::Reader(body);
+    while !r.0.is_empty() {
+        let key = r.text()?;
+        if r.u8()? == 0 {
+            map.remove(&key);
+            continue;
+        }
+        let n = r.count()?;
+        if n > r.0.len() {
+            return Err(Error::corrupt("a value is cut off"));
+        }
+        let (value, more) = r.0.split_at(n);
+        map.insert(key, value.to_vec());
+        r.0 = more;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &str, value: &[u8]) -> (String, Option<Vec<u8>>) {
+        (key.to_owned(), Some(value.to_vec()))
+    }
+
+    #[test]
+    fn a_torn_end_takes_only_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut j = Journal::open(&path).unwrap();
+        j.write(vec![put("a", b"1"), put("b", b"2")]).unwrap();
+        let whole = std::fs::metadata(&path).unwrap().len();
+        j.write(vec![put("a", b"3"), ("b".to_owned(), None)]).unwrap();
+        drop(j);
+        let bytes = std::fs::read(&path).unwrap();
+        for cut in usize::try_from(whole).unwrap()..=bytes.len() {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let j = Journal::open(&path).unwrap();
+            let all = cut == bytes.len();
+            assert_eq!(j.get("a"), Some(if all { &b"3"[..] } else { b"1" }), "cut at {cut}");
+            assert_eq!(j.get("b").is_none(), all, "both changes or none");
+        }
+    }
+
+    #[test]
+    fn it_is_written_anew_when_mostly_outdated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut j = Journal::open(&path).unwrap();
+        for n in 0..20_000_u32 {
+            j.write(vec![put("same", &n.to_be_bytes()), put(&format!("k{}", n % 10), b"x")]).unwrap();
+        }
+        assert!(std::fs::metadata(&path).unwrap().len() < 2 * SMALL);
+        let j = Journal::open(&path).unwrap();
+        assert_eq!(j.get("same"), Some(&19_999_u32.to_be_bytes()[..]));
+        assert_eq!(j.entries().count(), 11);
+    }
+}
