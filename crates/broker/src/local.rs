@@ -202,7 +202,11 @@ impl Broker {
                     && (a.first_offset..=a.last_offset).contains(&header.base_offset)
             });
             if !header.is_control() && !is_void {
-                records.extend(records::decode(&batch)?.into_iter().filter(|(at, _)| *at >= offset));
+                records.extend(
+                    records::decode(&batch, records::MOST_DECOMPRESSED)?
+                        .into_iter()
+                        .filter(|(at, _)| *at >= offset),
+                );
             }
         }
         Ok(Records { records, next_offset, positions: read.positions })

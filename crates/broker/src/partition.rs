@@ -200,8 +200,14 @@ impl Partition {
     async fn flush_now(&self) -> Result<()> {
         let Some(unsynced) = self.with(Log::take_unsynced)? else { return Ok(()) };
         let flushed = runtime::blocking(move || unsynced.flush().map(|()| unsynced)).await;
-        let unsynced = flushed.map_err(|e| Error::new(ResponseError::KafkaStorageError, e))??;
-        self.with(|log| log.note_synced(&unsynced))
+        let flushed = flushed.map_err(|e| Error::new(ResponseError::KafkaStorageError, e)).flatten();
+        self.with(|log| match flushed {
+            Ok(unsynced) => log.note_synced(&unsynced),
+            Err(e) => {
+                log.fail(&e);
+                Err(e)
+            }
+        })
     }
 
     /// Reads whole batches from `offset` on; only what no open transaction holds back if `committed`.

@@ -547,3 +547,88 @@ fn decode(bytes: &[u8]) -> Result<Txn> {
     }
     Ok(Txn { producer_id, epoch, timeout_ms, state, partitions, groups, started_ms, touched_ms })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::records::{Producer, Record};
+    use crate::{Broker, Settings};
+    use bytes::Bytes;
+    use runtime::Micros;
+
+    fn batch(who: Speaker, sequence: i32) -> (Header, Bytes) {
+        let attributes = crate::storage::batch::transactional_attributes(false);
+        let producer = Producer { id: who.producer_id, epoch: who.epoch, sequence, attributes };
+        let batch = records::encode(&[Record::default()], Some(producer));
+        (Header::parse(&batch).unwrap(), batch)
+    }
+
+    async fn begin(broker: &Broker, id: &str) -> Speaker {
+        let who = broker.0.init_transactions(id, 10_000, None).await.unwrap();
+        let spot = ("t".to_owned(), 0);
+        broker.0.add_to_txn(id, who, vec![spot.clone()], Some("g")).await.unwrap();
+        let (header, bytes) = batch(who, 0);
+        let held = broker.0.check_transactional(id, &header, &spot).await.unwrap();
+        broker.0.topics.partition("t", 0).unwrap().append(&header, &bytes, 0).await.unwrap();
+        drop(held);
+        who
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_open_for_too_long_is_aborted_and_its_producer_fenced() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(Micros(1_700_000_000_000_000));
+        let broker = Broker::open(Settings::new(dir.path()), clock.clone()).await.unwrap();
+        broker.create_topic("t", 1, &[]).unwrap();
+        let who = begin(&broker, "id").await;
+        assert_eq!(broker.0.abort_overdue().await, Some(Duration::from_secs(10)));
+        assert_eq!(broker.positions("t", 0).unwrap().stable, 0);
+        clock.advance(10_000_000);
+        assert_eq!(broker.0.abort_overdue().await, None);
+        let at = broker.positions("t", 0).unwrap();
+        assert_eq!((at.stable, at.end), (2, 2), "the record and its marker");
+        let read = broker.read("t", 0, 0, 1000, Duration::ZERO).await.unwrap();
+        assert_eq!((read.records.len(), read.next_offset), (0, 2), "{:?}", read);
+        let late = broker.0.end_txn("id", who, true).await.unwrap_err();
+        assert_eq!(late.kind(), ResponseError::ProducerFenced);
+        // The partition itself refuses it too, whatever the coordinator says.
+        let (header, bytes) = batch(who, 1);
+        let partition = broker.0.topics.partition("t", 0).unwrap();
+        let refused = partition.append(&header, &bytes, 0).await.unwrap_err();
+        assert_eq!(refused.kind(), ResponseError::InvalidProducerEpoch);
+    }
+
+    /// The decision is what counts: a crash before the markers changes nothing.
+    #[tokio::test]
+    async fn what_was_decided_is_carried_out_after_a_crash() {
+        for commit in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let open = || Broker::open(Settings::new(dir.path()), Clock::system());
+            let broker = open().await.unwrap();
+            broker.create_topic("t", 1, &[]).unwrap();
+            let who = begin(&broker, "id").await;
+            {
+                let txn = broker.0.txns.find("id").unwrap();
+                let mut decided = txn.lock().await.clone();
+                decided.state = if commit { State::PrepareCommit } else { State::PrepareAbort };
+                broker.0.txns.save("id", &mut decided).unwrap();
+            }
+            broker.close().await;
+            drop(broker);
+            // The other handles of it end with their tasks.
+            let mut again = open().await;
+            while again.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                again = open().await;
+            }
+            let broker = again.unwrap();
+            let read = broker.read("t", 0, 0, 1000, Duration::ZERO).await.unwrap();
+            assert_eq!(read.records.len(), usize::from(commit));
+            assert_eq!(read.positions.stable, 2);
+            assert!(broker.0.end_txn("id", who, commit).await.is_ok(), "asked again, it says the same");
+            assert!(broker.0.end_txn("id", who, !commit).await.is_err());
+            let next = broker.0.init_transactions("id", 10_000, Some(who)).await.unwrap();
+            assert_eq!((next.producer_id, next.epoch), (who.producer_id, who.epoch + 1));
+        }
+    }
+}

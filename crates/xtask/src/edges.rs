@@ -45,6 +45,11 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
     {
         return Some("the engine knows no HTTP, no SQL and no door");
     }
+    if from == "broker"
+        && (matches!(to, "model" | "store" | "control" | "engine" | "api" | "connector") || door(to))
+    {
+        return Some("the broker is a log: it knows no flow, task, store or door");
+    }
     if from == "model"
         && matches!(to, "tokio" | "serde" | "serde_json" | "runtime" | "store" | "control" | "engine")
     {
@@ -80,6 +85,8 @@ mod tests {
             ("control", "connector-posix"),
             ("store", "testkit"),
             ("model", "tokio"),
+            ("broker", "store"),
+            ("broker", "connector"),
         ] {
             assert!(forbidden(from, to).is_some(), "{from} → {to}");
         }
@@ -93,6 +100,8 @@ mod tests {
             ("connector-object", "connector"),
             ("connector-object", "hyper"),
             ("control", "model"),
+            ("broker", "runtime"),
+            ("wharf", "broker"),
         ] {
             assert!(forbidden(from, to).is_none(), "{from} → {to}");
         }

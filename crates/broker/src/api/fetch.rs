@@ -41,7 +41,8 @@ pub async fn fetch(session: &mut Session, q: FetchRequest) -> (FetchResponse, Op
     let asks: Vec<Vec<Ask>> = q.topics.iter().map(|t| asks(session, t)).collect();
     let most = usize::try_from(q.max_bytes).unwrap_or(0).min(session.core.settings.limits.fetch_bytes);
     let least = u64::try_from(q.min_bytes).unwrap_or(0).min(most as u64);
-    let ready = wait(session, &asks, least, committed, q.max_wait_ms).await;
+    // A partition that has an error to tell doesn't wait; the others may have anything.
+    let ready = wait(session, &asks, least, committed, q.max_wait_ms).await.unwrap_or(u64::MAX);
     let lease = if ready > 0 { Some(session.core.memory.lease(ready.min(most as u64)).await) } else { None };
     let mut room = most;
     let mut responses = Vec::with_capacity(asks.len());
@@ -67,9 +68,15 @@ fn asks(session: &Session, topic: &FetchTopic) -> Vec<Ask> {
     topic.partitions.iter().map(ask).collect()
 }
 
-/// Waits until `least` bytes can be read, something is wrong with a partition, or time is up. Says how many
-/// bytes there are.
-async fn wait(session: &Session, asks: &[Vec<Ask>], least: u64, committed: bool, max_wait_ms: i32) -> u64 {
+/// Waits until `least` bytes can be read, something is wrong with a partition (`None`), or time is up. Says
+/// how many bytes there are.
+async fn wait(
+    session: &Session,
+    asks: &[Vec<Ask>],
+    least: u64,
+    committed: bool,
+    max_wait_ms: i32,
+) -> Option<u64> {
     let patience = Duration::from_millis(u64::try_from(max_wait_ms).unwrap_or(0)).min(MOST_WAIT);
     let end = Instant::now() + patience;
     let waiter = Arc::new(Notify::new());
@@ -81,29 +88,29 @@ async fn wait(session: &Session, asks: &[Vec<Ask>], least: u64, committed: bool,
             }
         }
         match available(asks, committed) {
-            Err(()) => return 0,
-            Ok(bytes) if bytes >= least => return bytes,
-            Ok(bytes) => tokio::select! {
-                () = tokio::time::sleep_until(end) => return bytes,
-                () = session.core.stop.stopped() => return bytes,
+            None => return None,
+            Some(bytes) if bytes >= least => return Some(bytes),
+            Some(bytes) => tokio::select! {
+                () = tokio::time::sleep_until(end) => return Some(bytes),
+                () = session.core.stop.stopped() => return Some(bytes),
                 () = waiter.notified() => {}
             },
         }
     }
 }
 
-/// Bytes that could be read; `Err` when a partition has something to say that should not wait.
-fn available(asks: &[Vec<Ask>], committed: bool) -> std::result::Result<u64, ()> {
+/// Bytes that could be read; `None` when a partition has something to say that should not wait.
+fn available(asks: &[Vec<Ask>], committed: bool) -> Option<u64> {
     let mut sum = 0_u64;
     for ask in asks.iter().flatten() {
-        let Ok(partition) = &ask.partition else { return Err(()) };
+        let partition = ask.partition.as_ref().ok()?;
         if ask.known_epoch > 0 {
-            return Err(());
+            return None;
         }
-        let bytes = partition.available(ask.offset, committed).map_err(drop)?;
+        let bytes = partition.available(ask.offset, committed).ok()?;
         sum = sum.saturating_add(bytes.min(ask.max_bytes as u64));
     }
-    Ok(sum)
+    Some(sum)
 }
 
 fn read(ask: &Ask, room: usize, committed: bool) -> Result<Read> {

@@ -23,6 +23,7 @@ use std::time::Duration;
 const SESSION_MS: std::ops::RangeInclusive<i32> = 1_000..=1_800_000;
 /// Ways of assignment that one member may offer, and the bytes of all of them.
 const MOST_PROTOCOLS: usize = 50;
+const MOST_PROTOCOL_BYTES: usize = 4 << 20;
 
 fn plain(s: Option<&StrBytes>) -> Option<String> {
     s.map(ToString::to_string)
@@ -43,7 +44,8 @@ pub async fn join(session: &mut Session, q: JoinGroupRequest, version: i16) -> J
     if !SESSION_MS.contains(&q.session_timeout_ms) {
         return refuse(ResponseError::InvalidSessionTimeout);
     }
-    if q.protocols.len() > MOST_PROTOCOLS {
+    let bytes: usize = q.protocols.iter().map(|p| p.metadata.len()).sum();
+    if q.protocols.len() > MOST_PROTOCOLS || bytes > MOST_PROTOCOL_BYTES {
         return refuse(ResponseError::InconsistentGroupProtocol);
     }
     let session_timeout = millis(q.session_timeout_ms);

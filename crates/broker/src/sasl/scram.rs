@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use subtle::ConstantTimeEq as _;
 
 /// Rounds of hashing; Kafka's smallest, and its default.
-const ROUNDS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
+const ROUNDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 const MALFORMED: &str = "authentication failed: not a SCRAM message";
 
 /// Which hash.

@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 /// Batches up to this size are written with their header in one call.
 const SMALL_WRITE: usize = 16 << 10;
+/// A batch that is more than this after decompression is not looked into for a time.
+const LOOK_INSIDE: usize = 16 << 20;
 /// Places where readers are expected next.
 const HINTS: usize = 16;
 
@@ -158,13 +160,13 @@ impl Log {
             return Err(Error::new(ResponseError::KafkaStorageError, why.clone()));
         }
         self.mark_dirty()?;
-        self.roll_if_full(header.length as u64, now, s)?;
         let append_time = (s.append_time && !header.is_control()).then_some(now);
-        let stored = batch::stored_header(bytes, self.end, append_time);
-        self.write(&stored, bytes)?;
         let mut header = *header;
         header.base_offset = self.end;
         header.max_timestamp = append_time.unwrap_or(header.max_timestamp);
+        self.roll_if_full(&header, s)?;
+        let stored = batch::stored_header(bytes, self.end, append_time);
+        self.write(&stored, bytes)?;
         if let Some(active) = self.segments.back_mut() {
             active.note(&header);
         }
@@ -201,10 +203,13 @@ impl Log {
         Err(Error::storage(self.dir.display(), &e))
     }
 
-    fn roll_if_full(&mut self, more: u64, now: i64, s: &LogSettings) -> Result<()> {
+    /// The age of a segment is counted in the time of its records, as in Kafka: old records that are
+    /// brought in late must not get a segment each.
+    fn roll_if_full(&mut self, next: &Header, s: &LogSettings) -> Result<()> {
         let Some(active) = self.segments.back() else { return Ok(()) };
-        let old = active.first_timestamp.is_some_and(|t| now.saturating_sub(t) > s.segment_ms);
-        if active.size > 0 && (active.size + more > s.segment_bytes || old) { self.roll() } else { Ok(()) }
+        let old = active.first_timestamp.is_some_and(|t| next.max_timestamp.saturating_sub(t) > s.segment_ms);
+        let full = active.size + next.length as u64 > s.segment_bytes;
+        if active.size > 0 && (full || old) { self.roll() } else { Ok(()) }
     }
 
     /// Closes the active segment and begins a new one.
@@ -408,6 +413,11 @@ impl Log {
         Ok(Some(Unsynced { files, end: self.end, recovery }))
     }
 
+    /// The disk has refused to keep what was written: nothing more is acknowledged until the next start.
+    pub fn fail(&mut self, why: &Error) {
+        self.failed = Some(why.to_string());
+    }
+
     /// Takes note that something is on the disk.
     ///
     /// # Errors
@@ -522,7 +532,10 @@ impl Place {
                 continue;
             }
             let batch = Bytes::from(self.bytes(at, header.length)?);
-            let all = records::decode(&batch)?;
+            let Ok(all) = records::decode(&batch, LOOK_INSIDE) else {
+                // Damaged or very large inside: the batch as a whole has to do.
+                return Ok(Some((header.base_offset.max(start), header.max_timestamp)));
+            };
             let hit = all.iter().find(|(offset, r)| r.timestamp >= timestamp && *offset >= start);
             if let Some((offset, record)) = hit {
                 return Ok(Some((*offset, record.timestamp)));

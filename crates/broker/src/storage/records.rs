@@ -7,7 +7,7 @@ use super::compress::decompress;
 use crate::error::{Error, Result};
 use bytes::{Buf, BufMut, Bytes};
 
-/// Records of one batch may have this many bytes after decompression.
+/// Records of one batch may have this many bytes after decompression, where nothing less is asked for.
 pub const MOST_DECOMPRESSED: usize = 256 << 20;
 
 /// One record. Empty and absent (`None`) are different things for keys and values.
@@ -134,11 +134,11 @@ fn get_bytes(bytes: &mut Bytes) -> Result<Option<Bytes>> {
 /// Reads the records of a whole batch, each with its offset.
 ///
 /// # Errors
-/// When the batch is not what its header says.
-pub fn decode(batch: &Bytes) -> Result<Vec<(i64, Record)>> {
+/// When the batch is not what its header says, or is more than `limit` bytes after decompression.
+pub fn decode(batch: &Bytes, limit: usize) -> Result<Vec<(i64, Record)>> {
     let header = Header::parse(batch).filter(|h| h.length == batch.len());
     let header = header.ok_or_else(|| Error::corrupt("no record batch"))?;
-    let mut rest = decompress(header.compression(), &batch.slice(HEADER..), MOST_DECOMPRESSED)?;
+    let mut rest = decompress(header.compression(), &batch.slice(HEADER..), limit)?;
     let mut out = Vec::new();
     for _ in 0..header.count {
         let n = usize::try_from(get_varint(&mut rest)?).map_err(|_| cut_off())?;
@@ -183,7 +183,7 @@ pub fn marker(producer_id: i64, epoch: i16, commit: bool, now: i64) -> Bytes {
 /// # Errors
 /// When it is not a control batch as it should be.
 pub fn marker_commits(batch: &Bytes) -> Result<bool> {
-    let records = decode(batch)?;
+    let records = decode(batch, 1024)?;
     match records.first().and_then(|(_, r)| r.key.as_deref()) {
         Some([_, _, 0, kind @ (0 | 1)]) => Ok(*kind == 1),
         _ => Err(Error::corrupt("a control batch of an unknown kind")),
@@ -214,7 +214,7 @@ mod tests {
             let batch = encode(&records, None);
             let header = batch::check_incoming(&batch, 1 << 20).unwrap();
             prop_assert!(batch::crc_holds(&header, &batch));
-            let back: Vec<Record> = decode(&batch).unwrap().into_iter().map(|(_, r)| r).collect();
+            let back: Vec<Record> = decode(&batch, MOST_DECOMPRESSED).unwrap().into_iter().map(|(_, r)| r).collect();
             prop_assert_eq!(back, records);
         }
 
@@ -224,7 +224,7 @@ mod tests {
             junk[22] = codec;
             let length = i32::try_from(junk.len() - 12).unwrap();
             junk[8..12].copy_from_slice(&length.to_be_bytes());
-            let _ = decode(&Bytes::from(junk));
+            let _ = decode(&Bytes::from(junk), 1 << 20);
         }
     }
 
