@@ -41,7 +41,8 @@ def client(boot, topic, way, count):
     from confluent_kafka.admin import AdminClient, NewTopic
 
     if way.startswith("produce"):
-        AdminClient({"bootstrap.servers": boot}).create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
+        admin = AdminClient({"bootstrap.servers": boot})
+        admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
         value, failed = os.urandom(SIZE // 2) + b"abcd" * (SIZE // 8), []
         producer = Producer({
             "bootstrap.servers": boot, "acks": "all", "linger.ms": 20, "batch.size": 900_000, "queue.buffering.max.messages": 200_000,

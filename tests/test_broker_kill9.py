@@ -14,7 +14,8 @@ ROUNDS = 20
 
 def make_topic(boot, partitions, **config):
     name = f"k9-{uuid.uuid4().hex[:8]}"
-    AdminClient({"bootstrap.servers": boot}).create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
+    admin = AdminClient({"bootstrap.servers": boot})
+    admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
     return name
 
 

@@ -5,96 +5,25 @@
 //! whether a marker is still missing: the producer has an open transaction there. Rules: KIP-98,
 //! Kafka's `TransactionCoordinator`.
 
+mod store;
+
+pub use store::{State, Txn, Txns};
+
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::groups::offsets::Spot;
-use crate::partition::{Dirty, lock};
-use crate::settings::{Fsync, Settings};
 use crate::storage::batch::Header;
-use crate::storage::bin::{self, Reader};
-use crate::storage::journal::Journal;
 use crate::storage::records;
-use bytes::BufMut;
 use kafka_protocol::ResponseError;
-use runtime::{Clock, Shutdown};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use runtime::Shutdown;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
-const VERSION: u8 = 1;
-const NEXT_ID: &str = "n/next";
-const TXN: &str = "t/";
-/// Producer ids are taken from the journal in blocks of this size.
-const BLOCK: i64 = 1000;
 /// Longest time that a transaction may be open, as in Kafka.
 const MOST_TIMEOUT_MS: i32 = 900_000;
 /// Longest id.
 const LONGEST_ID: usize = 1024;
-
-/// Where a transaction is in its life; the numbers are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Nothing has been done yet.
-    Empty = 0,
-    /// Something has.
-    Ongoing = 1,
-    /// It is decided that it counts; markers are being written.
-    PrepareCommit = 2,
-    /// It is decided that it doesn't.
-    PrepareAbort = 3,
-    /// It counted.
-    CompleteCommit = 4,
-    /// It didn't.
-    CompleteAbort = 5,
-}
-
-impl State {
-    /// Kafka's word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Empty => "Empty",
-            Self::Ongoing => "Ongoing",
-            Self::PrepareCommit => "PrepareCommit",
-            Self::PrepareAbort => "PrepareAbort",
-            Self::CompleteCommit => "CompleteCommit",
-            Self::CompleteAbort => "CompleteAbort",
-        }
-    }
-
-    fn of(n: u8) -> Option<Self> {
-        let all = [
-            Self::Empty,
-            Self::Ongoing,
-            Self::PrepareCommit,
-            Self::PrepareAbort,
-            Self::CompleteCommit,
-            Self::CompleteAbort,
-        ];
-        all.get(usize::from(n)).copied()
-    }
-}
-
-/// The transactions of one transactional id.
-#[derive(Debug, Clone)]
-pub struct Txn {
-    /// Identity of its producer.
-    pub producer_id: i64,
-    /// Epoch of its producer.
-    pub epoch: i16,
-    /// Longest time that a transaction of it may be open, in milliseconds.
-    pub timeout_ms: i32,
-    /// Where it is in its life.
-    pub state: State,
-    /// Partitions with records of it.
-    pub partitions: BTreeSet<Spot>,
-    /// Groups with offsets of it.
-    pub groups: BTreeSet<String>,
-    /// When the open transaction began, in milliseconds since the epoch.
-    pub started_ms: i64,
-    /// When something last happened.
-    pub touched_ms: i64,
-}
 
 /// Who speaks for a transactional id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,121 +34,6 @@ pub struct Speaker {
     pub epoch: i16,
 }
 
-#[derive(Debug)]
-struct Inner {
-    journal: Journal,
-    next_id: i64,
-    ids_until: i64,
-    known: HashMap<String, Arc<AsyncMutex<Txn>>>,
-}
-
-/// See the module.
-#[derive(Debug)]
-pub struct Txns {
-    inner: Mutex<Inner>,
-    fsync: Fsync,
-    most: usize,
-    clock: Clock,
-    begun: Notify,
-    dirty: Arc<Dirty>,
-}
-
-impl Txns {
-    /// Reads what was going on.
-    ///
-    /// # Errors
-    /// When the journal can't be read.
-    pub fn open(settings: &Settings, clock: Clock, dirty: Arc<Dirty>) -> Result<Self> {
-        let journal = Journal::open(&settings.data_dir.join("transactions.journal"))?;
-        let next = journal.get(NEXT_ID).map_or(Ok(0), |b| Reader(b).i64())?;
-        let mut known = HashMap::new();
-        for (key, value) in journal.entries() {
-            if let Some(id) = key.strip_prefix(TXN) {
-                known.insert(id.to_owned(), Arc::new(AsyncMutex::new(decode(value)?)));
-            }
-        }
-        let inner = Inner { journal, next_id: next, ids_until: next, known };
-        let most = settings.limits.transactional_ids;
-        Ok(Self { inner: Mutex::new(inner), fsync: settings.fsync, most, clock, begun: Notify::new(), dirty })
-    }
-
-    /// A producer id that nobody has had.
-    ///
-    /// # Errors
-    /// When it can't be written down.
-    pub fn new_producer_id(&self) -> Result<i64> {
-        let mut inner = lock(&self.inner);
-        if inner.next_id >= inner.ids_until {
-            let until = inner.next_id + BLOCK;
-            inner.journal.write(vec![(NEXT_ID.to_owned(), Some(until.to_be_bytes().to_vec()))])?;
-            // An id that is given twice would mix up two producers: this one is always flushed.
-            inner.journal.sync()?;
-            inner.ids_until = until;
-        }
-        inner.next_id += 1;
-        Ok(inner.next_id - 1)
-    }
-
-    fn save(&self, id: &str, txn: &mut Txn) -> Result<()> {
-        txn.touched_ms = self.clock.now().millis();
-        let mut inner = lock(&self.inner);
-        inner.journal.write(vec![(format!("{TXN}{id}"), Some(encode(txn)))])?;
-        self.dirty.poke();
-        if self.fsync == Fsync::Each { inner.journal.sync() } else { Ok(()) }
-    }
-
-    fn find(&self, id: &str) -> Option<Arc<AsyncMutex<Txn>>> {
-        lock(&self.inner).known.get(id).cloned()
-    }
-
-    /// Puts everything on the disk. Blocks.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn sync(&self) -> Result<()> {
-        let file = lock(&self.inner).journal.take_dirty();
-        match file {
-            Some(f) => f.sync_data().map_err(|e| Error::storage("transactions.journal", &e)),
-            None => Ok(()),
-        }
-    }
-
-    /// All transactional ids.
-    pub fn ids(&self) -> Vec<String> {
-        let mut ids: Vec<String> = lock(&self.inner).known.keys().cloned().collect();
-        ids.sort();
-        ids
-    }
-
-    /// One, as it is now.
-    pub async fn view(&self, id: &str) -> Option<Txn> {
-        let txn = self.find(id)?;
-        let txn = txn.lock().await;
-        Some(txn.clone())
-    }
-
-    /// Forgets ids whose transactions are over and that nobody has used since a time.
-    ///
-    /// # Errors
-    /// When that can't be written.
-    pub fn expire(&self, untouched_since_ms: i64) -> Result<()> {
-        let mut inner = lock(&self.inner);
-        let over = |t: &Txn| {
-            t.touched_ms < untouched_since_ms
-                && matches!(t.state, State::Empty | State::CompleteAbort | State::CompleteCommit)
-        };
-        let idle =
-            |t: &Arc<AsyncMutex<Txn>>| Arc::strong_count(t) == 1 && t.try_lock().is_ok_and(|t| over(&t));
-        let gone: Vec<String> =
-            inner.known.iter().filter(|(_, t)| idle(t)).map(|(id, _)| id.clone()).collect();
-        inner.journal.write(gone.iter().map(|id| (format!("{TXN}{id}"), None)).collect())?;
-        for id in gone {
-            inner.known.remove(&id);
-        }
-        Ok(())
-    }
-}
-
 fn fenced() -> Error {
     Error::new(
         ResponseError::ProducerFenced,
@@ -228,7 +42,7 @@ fn fenced() -> Error {
 }
 
 fn check(txn: &Txn, who: Speaker) -> Result<()> {
-    if txn.producer_id != who.producer_id {
+    if txn.epoch < 0 || txn.producer_id != who.producer_id {
         return Err(ResponseError::InvalidProducerIdMapping.into());
     }
     if txn.epoch != who.epoch {
@@ -255,7 +69,7 @@ impl Core {
         if !(1..=MOST_TIMEOUT_MS).contains(&timeout_ms) {
             return Err(ResponseError::InvalidTransactionTimeout.into());
         }
-        let txn = self.find_or_make_txn(id)?;
+        let txn = self.txns.find_or_make(id)?;
         let mut txn = txn.lock().await;
         if let Some(who) = who {
             let fits = txn.producer_id == who.producer_id && txn.epoch == who.epoch;
@@ -286,30 +100,6 @@ impl Core {
         Ok(Speaker { producer_id: txn.producer_id, epoch: txn.epoch })
     }
 
-    fn find_or_make_txn(&self, id: &str) -> Result<Arc<AsyncMutex<Txn>>> {
-        let mut inner = lock(&self.txns.inner);
-        if let Some(txn) = inner.known.get(id) {
-            return Ok(txn.clone());
-        }
-        if inner.known.len() >= self.txns.most {
-            let words = format!("{} transactional ids are in use, no more are allowed", self.txns.most);
-            return Err(Error::new(ResponseError::PolicyViolation, words));
-        }
-        // Epoch −1: it has no producer yet.
-        let txn = Arc::new(AsyncMutex::new(Txn {
-            producer_id: -1,
-            epoch: -1,
-            timeout_ms: 0,
-            state: State::Empty,
-            partitions: BTreeSet::new(),
-            groups: BTreeSet::new(),
-            started_ms: 0,
-            touched_ms: self.txns.clock.now().millis(),
-        }));
-        inner.known.insert(id.to_owned(), txn.clone());
-        Ok(txn)
-    }
-
     /// Adds partitions or a group to the open transaction, which begins with the first of them.
     ///
     /// # Errors
@@ -330,7 +120,7 @@ impl Core {
         let mut next = txn.clone();
         if next.state != State::Ongoing {
             next.state = State::Ongoing;
-            next.started_ms = self.txns.clock.now().millis();
+            next.started_ms = self.now_ms();
             next.partitions.clear();
             next.groups.clear();
         }
@@ -342,7 +132,7 @@ impl Core {
         if is_new {
             self.txns.save(id, &mut next)?;
             *txn = next;
-            self.txns.begun.notify_one();
+            self.txns.note_begun();
         }
         Ok(())
     }
@@ -478,7 +268,7 @@ impl Core {
             };
             tokio::select! {
                 () = due => {}
-                () = self.txns.begun.notified() => {}
+                () = self.txns.some_began() => {}
                 () = stop.stopped() => return,
             }
         }
@@ -493,7 +283,7 @@ impl Core {
             if txn.state != State::Ongoing {
                 continue;
             }
-            let left = txn.started_ms + i64::from(txn.timeout_ms) - self.txns.clock.now().millis();
+            let left = txn.started_ms + i64::from(txn.timeout_ms) - self.now_ms();
             if left > 0 {
                 next = Some(next.map_or(left, |n| n.min(left)));
                 continue;
@@ -510,56 +300,19 @@ impl Core {
     }
 }
 
-fn encode(txn: &Txn) -> Vec<u8> {
-    let mut out = vec![VERSION, txn.state as u8];
-    out.put_i64(txn.producer_id);
-    out.put_i16(txn.epoch);
-    out.put_i32(txn.timeout_ms);
-    out.put_i64(txn.started_ms);
-    out.put_i64(txn.touched_ms);
-    out.put_u32(u32::try_from(txn.partitions.len()).unwrap_or(0));
-    for (topic, index) in &txn.partitions {
-        bin::put_text(&mut out, topic);
-        out.put_i32(*index);
-    }
-    out.put_u32(u32::try_from(txn.groups.len()).unwrap_or(0));
-    for group in &txn.groups {
-        bin::put_text(&mut out, group);
-    }
-    out
-}
-
-fn decode(bytes: &[u8]) -> Result<Txn> {
-    let mut r = Reader(bytes);
-    if r.u8()? != VERSION {
-        return Err(Error::corrupt("transactions of another version"));
-    }
-    let state = State::of(r.u8()?).ok_or_else(|| Error::corrupt("unknown state of a transaction"))?;
-    let (producer_id, epoch, timeout_ms) = (r.i64()?, r.i16()?, r.i32()?);
-    let (started_ms, touched_ms) = (r.i64()?, r.i64()?);
-    let mut partitions = BTreeSet::new();
-    for _ in 0..r.count()? {
-        partitions.insert((r.text()?, r.i32()?));
-    }
-    let mut groups = BTreeSet::new();
-    for _ in 0..r.count()? {
-        groups.insert(r.text()?);
-    }
-    Ok(Txn { producer_id, epoch, timeout_ms, state, partitions, groups, started_ms, touched_ms })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::storage::records::{Producer, Record};
     use crate::{Broker, Settings};
     use bytes::Bytes;
-    use runtime::Micros;
+    use runtime::{Clock, Micros};
 
     fn batch(who: Speaker, sequence: i32) -> (Header, Bytes) {
         let attributes = crate::storage::batch::transactional_attributes(false);
         let producer = Producer { id: who.producer_id, epoch: who.epoch, sequence, attributes };
-        let batch = records::encode(&[Record::default()], Some(producer));
+        let batch =
+            records::encode(&[Record { timestamp: 1_700_000_000_000, ..Record::default() }], Some(producer));
         (Header::parse(&batch).unwrap(), batch)
     }
 

@@ -206,3 +206,34 @@ async fn committed_offsets_survive_a_crash() {
     let crashed = copy_of(dir.path());
     assert_eq!(open(crashed.path(), Fsync::Never).await.committed("g", "t", 0), Some(7));
 }
+
+/// What version 1 wrote: a topic, three transactions (the second one aborted), a compressed batch, an offset.
+/// A change that can't read this breaks what users have on their disks.
+#[tokio::test]
+async fn a_folder_of_version_1_is_read() {
+    let copy = copy_of(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1")));
+    for round in 0..2 {
+        let broker = open(copy.path(), Fsync::Never).await;
+        let topic = broker.topic("golden").unwrap();
+        assert_eq!((topic.partitions, topic.configs["retention.ms"].as_str()), (2, "-1"));
+        let values: Vec<String> = all(&broker, "golden")
+            .await
+            .into_iter()
+            .map(|(_, r)| String::from_utf8(r.value.unwrap().to_vec()).unwrap())
+            .collect();
+        assert_eq!(values, ["1/0", "1/1", "1/2", "3/0", "3/1", "3/2"], "round {round}");
+        assert_eq!(broker.committed("golden-group", "golden", 0), Some(4));
+        assert_eq!(broker.offset_at("golden", 1, NOW + 33).unwrap(), Some((33, NOW + 33)));
+        broker.close().await;
+        // Once more without the marks of a clean end, from the batches alone.
+        for partition in ["0", "1"] {
+            let dir = copy.path().join("topics/golden").join(partition);
+            for file in std::fs::read_dir(&dir).unwrap().map(|f| f.unwrap().path()) {
+                if file.extension().is_none_or(|e| e != "log") {
+                    std::fs::remove_file(file).unwrap();
+                }
+            }
+        }
+        std::fs::remove_file(copy.path().join("lock")).unwrap();
+    }
+}
