@@ -16,9 +16,8 @@ use crate::storage::batch::Header;
 use crate::storage::records;
 use kafka_protocol::ResponseError;
 use runtime::Shutdown;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 /// Longest time that a transaction may be open, as in Kafka.
 const MOST_TIMEOUT_MS: i32 = 900_000;
