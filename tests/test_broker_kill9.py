@@ -69,7 +69,7 @@ def test_no_acknowledged_record_is_lost(kafka_broker, idempotent):
             acknowledged[(message.partition(), message.offset())] = message.value()
 
     offsets = Consumer({"bootstrap.servers": broker.boot, "group.id": "kept", "enable.auto.commit": False})
-    for round in range(ROUNDS // 2):
+    for round in range(ROUNDS):
         producer = Producer({
             "bootstrap.servers": broker.boot, "acks": "all", "linger.ms": 2, "enable.idempotence": idempotent, "message.timeout.ms": 20000,
             "reconnect.backoff.max.ms": 200,
@@ -91,7 +91,7 @@ def test_no_acknowledged_record_is_lost(kafka_broker, idempotent):
     lost = [spot for spot in acknowledged if spot not in found]
     changed = [spot for spot in acknowledged if spot in found and found[spot] != acknowledged[spot]]
     assert not lost and not changed, f"of {len(acknowledged)} acknowledged {len(lost)} are lost and {len(changed)} changed"
-    assert [p.offset for p in kept] == [(ROUNDS // 2 - 1) * 3 + p for p in range(3)]
+    assert [p.offset for p in kept] == [(ROUNDS - 1) * 3 + p for p in range(3)]
     assert len(acknowledged) > 5000
     if idempotent:
         assert not failed, failed[:3]

@@ -11,12 +11,14 @@
 //! broker they find themselves unknown and join again. Rules: Kafka's `GroupCoordinator`; static members
 //! KIP-345, known member ids KIP-394.
 
+mod member;
 mod words;
 
 pub use words::{Join, Joined, MemberView, State, Sync, Synced};
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
+use member::{Member, refuse};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -26,27 +28,6 @@ use tokio::time::Instant;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// … up to this long in all.
 const FIRST_WAIT_MOST: Duration = Duration::from_secs(3);
-
-#[derive(Debug)]
-struct Member {
-    instance: Option<String>,
-    client_id: String,
-    client_host: String,
-    session: Duration,
-    rebalance: Duration,
-    protocols: Vec<(String, Bytes)>,
-    assignment: Bytes,
-    join: Option<oneshot::Sender<Joined>>,
-    sync: Option<oneshot::Sender<Synced>>,
-    deadline: Instant,
-}
-
-impl Member {
-    fn metadata(&self, protocol: Option<&str>) -> Bytes {
-        let found = self.protocols.iter().find(|(name, _)| Some(name.as_str()) == protocol);
-        found.map(|(_, m)| m.clone()).unwrap_or_default()
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -513,15 +494,6 @@ impl Group {
             self.try_complete(now);
         }
     }
-}
-
-fn refuse(reply: oneshot::Sender<Joined>, error: ResponseError, member: &str) {
-    let _ = reply.send(Joined {
-        error: Some(error),
-        member: member.to_owned(),
-        generation: -1,
-        ..Joined::default()
-    });
 }
 
 #[cfg(test)]

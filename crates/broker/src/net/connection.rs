@@ -2,7 +2,7 @@
 
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::net::dispatch::{self, Session};
+use crate::net::dispatch::{self, Answer, Session};
 use crate::settings::Access;
 use bytes::{Buf, BytesMut};
 use runtime::TaskKind;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 /// Pause after an accept that failed (no handles left).
@@ -23,8 +23,10 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(600);
 /// One that has not said who it is by then, too.
 const STRANGER: Duration = Duration::from_secs(30);
-/// A request that has begun has to go on, and an answer has to be taken.
+/// A request that has begun has to come, and an answer has to be taken, within this time …
 const STALL: Duration = Duration::from_secs(60);
+/// … and a second for each of these many bytes: who is slower holds memory that others wait for.
+const SLOWEST: usize = 64 << 10;
 /// Largest request before the client has said who it is.
 const STRANGERS_BYTES: usize = 64 << 10;
 /// Requests up to this size are not counted against the memory of all.
@@ -96,8 +98,9 @@ async fn serve(
             let frame = read_frame(&mut stream, length).await?;
             let answer = dispatch::answer(&mut session, frame.freeze()).await?;
             drop(lease);
-            if let Some(answer) = answer {
-                write_all(&mut stream, answer.bytes).await?;
+            if let Some(Answer { bytes, lease }) = answer {
+                write_all(&mut stream, bytes).await?;
+                drop(lease);
             }
         }
     };
@@ -107,19 +110,24 @@ async fn serve(
     }
 }
 
+fn end_for(bytes: usize) -> Instant {
+    Instant::now() + STALL + Duration::from_secs((bytes / SLOWEST) as u64)
+}
+
 async fn read_frame(
     stream: &mut (impl AsyncRead + Unpin),
     length: usize,
 ) -> std::result::Result<BytesMut, String> {
+    let end = end_for(length);
     // The memory is only touched as bytes arrive.
     let mut frame = BytesMut::with_capacity(length);
     let mut rest = stream.take(length as u64);
     while frame.len() < length {
-        match timeout(STALL, rest.read_buf(&mut frame)).await {
+        match timeout_at(end, rest.read_buf(&mut frame)).await {
             Ok(Ok(0)) => return Err("a request was cut off".to_owned()),
             Ok(Ok(_)) => {}
             Ok(Err(e)) => return Err(e.to_string()),
-            Err(_) => return Err("a request did not go on".to_owned()),
+            Err(_) => return Err("a request came too slowly".to_owned()),
         }
     }
     Ok(frame)
@@ -129,8 +137,9 @@ async fn write_all(
     stream: &mut (impl AsyncWrite + Unpin),
     mut answer: BytesMut,
 ) -> std::result::Result<(), String> {
+    let end = end_for(answer.len());
     while answer.has_remaining() {
-        match timeout(STALL, stream.write_buf(&mut answer)).await {
+        match timeout_at(end, stream.write_buf(&mut answer)).await {
             Ok(Ok(0)) => return Err("the client takes nothing".to_owned()),
             Ok(Ok(_)) => {}
             Ok(Err(e)) => return Err(e.to_string()),

@@ -45,7 +45,8 @@ pub struct Session {
 pub struct Answer {
     /// The frame, length included.
     pub bytes: BytesMut,
-    _lease: Option<Lease>,
+    /// To be kept until the frame is sent.
+    pub lease: Option<Lease>,
 }
 
 impl Session {
@@ -140,7 +141,7 @@ pub async fn answer(session: &mut Session, mut frame: Bytes) -> Result<Option<An
         let mut bytes = BytesMut::with_capacity(answer.len() + 4);
         bytes.put_u32(u32::try_from(answer.len()).unwrap_or(0));
         bytes.put_slice(&answer);
-        return Ok(Some(Answer { bytes, _lease: None }));
+        return Ok(Some(Answer { bytes, lease: None }));
     }
     let (head, client_id) = head(&mut frame)?;
     session.client_id = client_id;
@@ -259,5 +260,5 @@ fn encode(
     response.encode(&mut bytes, version).map_err(|e| e.to_string())?;
     let length = u32::try_from(bytes.len() - 4).map_err(|_| "an answer that is too large".to_owned())?;
     bytes[..4].copy_from_slice(&length.to_be_bytes());
-    Ok(Answer { bytes, _lease: lease })
+    Ok(Answer { bytes, lease })
 }

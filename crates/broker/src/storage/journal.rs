@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// A file below this size is never written anew.
 const SMALL: u64 = 256 << 10;
-/// Largest record that is believed at the start.
+/// Largest record that is written, and believed at the start.
 const MOST: usize = 64 << 20;
 
 /// See the module.
@@ -73,6 +73,10 @@ impl Journal {
                 body.put_u32(u32::try_from(v.len()).unwrap_or(0));
                 body.put_slice(v);
             }
+        }
+        if body.len() > MOST {
+            let words = format!("{} bytes of changes at once, more than {MOST}", body.len());
+            return Err(Error::new(kafka_protocol::ResponseError::InvalidRequest, words));
         }
         let mut record = Vec::with_capacity(body.len() + 8);
         record.put_u32(u32::try_from(body.len()).unwrap_or(0));
