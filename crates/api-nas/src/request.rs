@@ -85,6 +85,18 @@ impl<'a> Request<'a> {
         Ok(flow)
     }
 
+    /// The flow of the request, where it must be of general-purpose CPFS and in one of these states.
+    ///
+    /// # Errors
+    /// Those of the two above, `OperationDenied.DataFlowNotSupported`, `OperationDenied.InvalidState`.
+    pub async fn general_flow(&self, states: &[FlowStatus]) -> Result<(Cpfs, Flow), Fault> {
+        let on = self.file_system().await?;
+        on.general_only()?;
+        let flow = self.flow(&on).await?;
+        flow_in(&flow, states)?;
+        Ok((on, flow))
+    }
+
     /// The fileset of the request, on this file system.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! Which object store of the catalogue answers for a bucket's name, or for a vendor's address of it.
-//! Pure functions.
+//! Pure functions, for the doors too.
 
 use model::ObjectStore;
 
@@ -41,8 +41,12 @@ pub(crate) fn answers(store: &ObjectStore, bucket: &str) -> bool {
     fit(store, bucket).is_some()
 }
 
-/// The store that fits a bucket best; the first declared of equals.
-pub(crate) fn by_bucket<'a>(stores: &'a [ObjectStore], bucket: &str) -> Option<&'a ObjectStore> {
+/// The store that fits a bucket best: its own name before a pattern, a longer pattern before a shorter; the
+/// first of equals.
+pub fn store_for_bucket<'a>(
+    stores: impl IntoIterator<Item = &'a ObjectStore>,
+    bucket: &str,
+) -> Option<&'a ObjectStore> {
     let mut best: Option<(usize, &ObjectStore)> = None;
     for store in stores {
         if let Some(n) = fit(store, bucket)
@@ -52,6 +56,12 @@ pub(crate) fn by_bucket<'a>(stores: &'a [ObjectStore], bucket: &str) -> Option<&
         }
     }
     best.map(|(_, store)| store)
+}
+
+/// The host of an `http(s)` address, without its port; `None` when it is none.
+#[must_use]
+pub fn host_of(address: &str) -> Option<&str> {
+    Address::parse(address).map(|a| a.host())
 }
 
 /// What an address says.
@@ -147,6 +157,10 @@ mod tests {
             ("*.cos.*.myqcloud.com", "b-1.cos.ap-x.myqcloud.com", true),
             ("", "", true),
             ("", "a", false),
+            ("*-125", "x-125", true),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "a1c2b", false),
+            ("ab*b", "ab", false),
             ("a", "A", true),
         ] {
             assert_eq!(matches(p, t), want, "{p} {t}");
@@ -160,9 +174,9 @@ mod tests {
             store("logs", "http://b", &["logs-*"], &[]),
             store("one", "http://c", &["logs-1"], &[]),
         ];
-        let id = |b| by_bucket(&all, b).map(|s| s.id.as_str());
+        let id = |b| store_for_bucket(&all, b).map(|s| s.id.as_str());
         assert_eq!((id("x"), id("logs-2"), id("logs-1")), (Some("any"), Some("logs"), Some("one")));
-        assert!(by_bucket(&all[1..], "x").is_none());
+        assert!(store_for_bucket(&all[1..], "x").is_none());
     }
 
     #[test]

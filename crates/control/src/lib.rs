@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use error::{Error, ErrorKind, Noun, Result};
+pub use addresses::{host_of, store_for_bucket};
 pub use nouns::{
     Caller, FilesetChange, FlowChange, GivenKey, Limits, NewAccount, NewFileset, NewFlow, NewTask, Plan,
     Upkeep, Usage, Verification,

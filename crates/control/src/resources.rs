@@ -144,7 +144,9 @@ impl Control {
     /// `NotFound(Bucket)`.
     pub async fn resolve_bucket(&self, bucket: &str) -> Result<ObjectStore> {
         let all = self.object_stores().await?;
-        addresses::by_bucket(&all, bucket).cloned().ok_or_else(|| Error::not_found(Noun::Bucket, bucket))
+        addresses::store_for_bucket(&all, bucket)
+            .cloned()
+            .ok_or_else(|| Error::not_found(Noun::Bucket, bucket))
     }
 
     /// The object store and bucket behind a vendor's address (`https://<bucket>.<host>`) or one of ours

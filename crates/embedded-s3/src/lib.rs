@@ -14,6 +14,7 @@
 
 mod body;
 mod disk;
+mod fields;
 mod index;
 mod listing;
 mod multipart;

@@ -6,15 +6,16 @@
 
 use crate::body::{Claims, Io as _, Writer, off, stage};
 use crate::disk::{Bucket, Condition, Staged, Store, hex};
+use crate::fields::{claimed, with_sums};
 use crate::index::{Attributes, size_and_time};
 use crate::object::{copy_range, open_source, timestamp, user_metadata};
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc64Nvme, Md5};
 use s3s::dto::{
-    Checksum, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult,
-    CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, ListMultipartUploadsInput,
-    ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload, Part, Range,
-    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult, CreateMultipartUploadInput,
+    CreateMultipartUploadOutput, ETag, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput,
+    ListPartsOutput, MultipartUpload, Part, Range, UploadPartCopyInput, UploadPartCopyOutput,
+    UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3Request, S3Result, s3_error};
 use serde::{Deserialize, Serialize};
@@ -108,14 +109,7 @@ pub(crate) async fn upload_part(
     let input = req.input;
     let bucket = store.bucket(&input.bucket)?;
     let (id, key, number) = (input.upload_id, input.key, input.part_number);
-    let sums = Checksum {
-        checksum_crc32: input.checksum_crc32,
-        checksum_crc32c: input.checksum_crc32c,
-        checksum_crc64nvme: input.checksum_crc64nvme,
-        checksum_sha1: input.checksum_sha1,
-        checksum_sha256: input.checksum_sha256,
-        ..Default::default()
-    };
+    let sums = claimed!(input);
     let claims = Claims::new(input.content_md5, sums, &req.headers, req.trailing_headers);
     let staged = stage(store, input.body, claims).await?;
     let staged = off(move || {
@@ -124,15 +118,7 @@ pub(crate) async fn upload_part(
     })
     .await?;
     let sum = |name: &str| staged.sums.get(name).cloned();
-    Ok(UploadPartOutput {
-        e_tag: Some(ETag::Strong(staged.etag.clone())),
-        checksum_crc32: sum("crc32"),
-        checksum_crc32c: sum("crc32c"),
-        checksum_crc64nvme: sum("crc64nvme"),
-        checksum_sha1: sum("sha1"),
-        checksum_sha256: sum("sha256"),
-        ..Default::default()
-    })
+    Ok(with_sums!(UploadPartOutput, sum, { e_tag: Some(ETag::Strong(staged.etag.clone())) }))
 }
 
 /// Gives staged bytes their place among the parts and removes what they replace.

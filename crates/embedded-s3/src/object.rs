@@ -2,12 +2,13 @@
 
 use crate::body::{Claims, Io as _, Writer, off, read_first, stage, stream};
 use crate::disk::{Bucket, Condition, Staged, Store, matches};
+use crate::fields::{claimed, described, with_sums};
 use crate::index::{Attributes, Object};
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc64Nvme};
 use s3s::dto::{
-    Checksum, ChecksumMode, ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource,
-    ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, Metadata,
+    ChecksumMode, ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag,
+    ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, Metadata,
     MetadataDirective, PutObjectInput, PutObjectOutput, Range, Timestamp,
 };
 use s3s::{S3Request, S3Result, s3_error};
@@ -45,29 +46,16 @@ pub(crate) async fn put(store: &Arc<Store>, req: S3Request<PutObjectInput>) -> S
         cache_control: input.cache_control,
         user: user_metadata(input.metadata)?,
     };
-    let sums = Checksum {
-        checksum_crc32: input.checksum_crc32,
-        checksum_crc32c: input.checksum_crc32c,
-        checksum_crc64nvme: input.checksum_crc64nvme,
-        checksum_sha1: input.checksum_sha1,
-        checksum_sha256: input.checksum_sha256,
-        ..Default::default()
-    };
+    let sums = claimed!(input);
     let when = Condition { if_match: input.if_match, if_none_match: input.if_none_match };
     let claims = Claims::new(input.content_md5, sums, &req.headers, req.trailing_headers);
     let staged = stage(store, input.body, claims).await?;
     let object = off(move || bucket.put(&input.key, &staged, attributes, &when)).await?;
     let sum = |name: &str| object.sums.get(name).cloned();
-    Ok(PutObjectOutput {
+    Ok(with_sums!(PutObjectOutput, sum, {
         e_tag: Some(ETag::Strong(object.etag.clone())),
-        checksum_crc32: sum("crc32"),
-        checksum_crc32c: sum("crc32c"),
-        checksum_crc64nvme: sum("crc64nvme"),
-        checksum_sha1: sum("sha1"),
-        checksum_sha256: sum("sha256"),
         checksum_type: Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
-        ..Default::default()
-    })
+    }))
 }
 
 /// The conditions of a read.
@@ -130,27 +118,9 @@ pub(crate) async fn get(store: &Arc<Store>, input: GetObjectInput) -> S3Result<G
     .await?;
     let whole = range.end - range.start == object.size;
     let sum = |name: &str| sum_if(&object, name, whole && enabled(input.checksum_mode.as_ref()));
-    let a = object.attributes.clone();
-    Ok(GetObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        content_length: i64::try_from(range.end - range.start).ok(),
-        content_range,
-        body: Some(stream(file, first, range)),
-        e_tag: Some(ETag::Strong(object.etag.clone())),
-        last_modified: Some(timestamp(object.modified_ns)),
-        content_type: a.content_type.or_else(|| Some("binary/octet-stream".to_owned())),
-        content_encoding: a.content_encoding,
-        content_disposition: a.content_disposition,
-        content_language: a.content_language,
-        cache_control: a.cache_control,
-        metadata: (!a.user.is_empty()).then(|| a.user.into_iter().collect()),
-        checksum_crc32: sum("crc32"),
-        checksum_crc32c: sum("crc32c"),
-        checksum_crc64nvme: sum("crc64nvme"),
-        checksum_sha1: sum("sha1"),
-        checksum_sha256: sum("sha256"),
-        ..Default::default()
-    })
+    Ok(
+        described!(GetObjectOutput, object, range, content_range, sum, { body: Some(stream(file, first, range)) }),
+    )
 }
 
 pub(crate) fn head(store: &Store, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
@@ -165,26 +135,7 @@ pub(crate) fn head(store: &Store, input: HeadObjectInput) -> S3Result<HeadObject
     wanted.check(&object)?;
     let (range, content_range) = cut(input.range, object.size)?;
     let sum = |name: &str| sum_if(&object, name, enabled(input.checksum_mode.as_ref()));
-    let a = object.attributes.clone();
-    Ok(HeadObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        content_length: i64::try_from(range.end - range.start).ok(),
-        content_range,
-        e_tag: Some(ETag::Strong(object.etag.clone())),
-        last_modified: Some(timestamp(object.modified_ns)),
-        content_type: a.content_type.or_else(|| Some("binary/octet-stream".to_owned())),
-        content_encoding: a.content_encoding,
-        content_disposition: a.content_disposition,
-        content_language: a.content_language,
-        cache_control: a.cache_control,
-        metadata: (!a.user.is_empty()).then(|| a.user.into_iter().collect()),
-        checksum_crc32: sum("crc32"),
-        checksum_crc32c: sum("crc32c"),
-        checksum_crc64nvme: sum("crc64nvme"),
-        checksum_sha1: sum("sha1"),
-        checksum_sha256: sum("sha256"),
-        ..Default::default()
-    })
+    Ok(described!(HeadObjectOutput, object, range, content_range, sum, {}))
 }
 
 fn enabled(mode: Option<&ChecksumMode>) -> bool {

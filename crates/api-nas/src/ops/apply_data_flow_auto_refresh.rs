@@ -1,8 +1,8 @@
 //! `ApplyDataFlowAutoRefresh`: adds paths whose changes in the bucket are to be followed.
 
-use api::{Field, Operation, Outcome, Ty};
+use api::{Fault, Field, Operation, Outcome, Ty};
 use control::FlowChange;
-use model::FlowStatus;
+use model::{Flow, FlowStatus};
 
 use crate::fault;
 use crate::fields::{
@@ -10,7 +10,7 @@ use crate::fields::{
     FILE_SYSTEM_ID,
 };
 use crate::flow_view::{AutoRefresh, directory_path};
-use crate::request::{Request, flow_in};
+use crate::request::Request;
 
 /// Table.
 pub const OPERATION: Operation = Operation {
@@ -35,27 +35,27 @@ pub const OPERATION: Operation = Operation {
 /// Answers.
 pub async fn run(r: &Request<'_>) -> Outcome {
     r.change(None, Box::pin(async {
-        let on = r.file_system().await?;
-        on.general_only()?;
-        let flow = r.flow(&on).await?;
-        flow_in(&flow, &[FlowStatus::Running])?;
+        let (on, flow) = r.general_flow(&[FlowStatus::Running]).await?;
         if r.p.list("AutoRefreshs").is_empty() {
             return Err(fault::missing("AutoRefreshs"));
         }
         let mut refresh = AutoRefresh::of(&flow);
         refresh.take_settings(r, 10, 525_600)?;
         refresh.take_paths(r, &on, &directory_path(&flow)).await?;
-        if !r.dry_run() {
-            let change = change(&refresh);
-            r.control().update_flow(&r.caller, &flow.id, change).await.map_err(|e| fault::of(&e))?;
-        }
-        Ok(String::new())
+        keep(r, &flow, &refresh).await
     }))
     .await
 }
 
-/// Sets a flow's auto refresh.
-pub fn change(refresh: &AutoRefresh) -> FlowChange {
-    let attributes = refresh.attributes().into_iter().map(|(k, v)| (k, Some(v))).collect();
-    FlowChange { attributes, ..Default::default() }
+/// Sets a flow's auto refresh, unless only checks are wanted. There is no id to answer with.
+///
+/// # Errors
+/// As changing the flow.
+pub async fn keep(r: &Request<'_>, flow: &Flow, refresh: &AutoRefresh) -> Result<String, Fault> {
+    if !r.dry_run() {
+        let attributes = refresh.attributes().into_iter().map(|(k, v)| (k, Some(v))).collect();
+        let change = FlowChange { attributes, ..Default::default() };
+        r.control().update_flow(&r.caller, &flow.id, change).await.map_err(|e| fault::of(&e))?;
+    }
+    Ok(String::new())
 }

@@ -3,10 +3,10 @@
 use api::{Field, Operation, Outcome, Ty};
 use model::FlowStatus;
 
-use super::apply_data_flow_auto_refresh::change;
+use super::apply_data_flow_auto_refresh::keep;
 use crate::fields::{AUTO_REFRESH_NOTE, CLIENT_TOKEN, DATA_FLOW_ID, DRY_RUN, FILE_SYSTEM_ID};
 use crate::flow_view::AutoRefresh;
-use crate::request::{Request, flow_in};
+use crate::request::Request;
 use crate::{fault, rules};
 
 /// Table.
@@ -26,10 +26,7 @@ pub const OPERATION: Operation = Operation {
 /// Answers.
 pub async fn run(r: &Request<'_>) -> Outcome {
     r.change(None, Box::pin(async {
-        let on = r.file_system().await?;
-        on.general_only()?;
-        let flow = r.flow(&on).await?;
-        flow_in(&flow, &[FlowStatus::Running, FlowStatus::Stopped])?;
+        let (_, flow) = r.general_flow(&[FlowStatus::Running, FlowStatus::Stopped]).await?;
         let path = r.required("RefreshPath")?;
         rules::directory("RefreshPath", path, 2, 1024)?;
         let mut refresh = AutoRefresh::of(&flow);
@@ -37,11 +34,7 @@ pub async fn run(r: &Request<'_>) -> Outcome {
             return Err(fault::not_found("RefreshPath", "auto refresh path"));
         };
         refresh.paths.remove(at);
-        if !r.dry_run() {
-            let change = change(&refresh);
-            r.control().update_flow(&r.caller, &flow.id, change).await.map_err(|e| fault::of(&e))?;
-        }
-        Ok(String::new())
+        keep(r, &flow, &refresh).await
     }))
     .await
 }

@@ -3,13 +3,12 @@
 use api::{Operation, Outcome};
 use model::FlowStatus;
 
-use super::apply_data_flow_auto_refresh::change;
-use crate::fault;
+use super::apply_data_flow_auto_refresh::keep;
 use crate::fields::{
     AUTO_REFRESH_INTERVAL, AUTO_REFRESH_POLICY, CLIENT_TOKEN, DATA_FLOW_ID, DRY_RUN, FILE_SYSTEM_ID,
 };
 use crate::flow_view::AutoRefresh;
-use crate::request::{Request, flow_in};
+use crate::request::Request;
 
 /// Table.
 pub const OPERATION: Operation = Operation {
@@ -29,17 +28,10 @@ pub const OPERATION: Operation = Operation {
 /// Answers.
 pub async fn run(r: &Request<'_>) -> Outcome {
     r.change(None, Box::pin(async {
-        let on = r.file_system().await?;
-        on.general_only()?;
-        let flow = r.flow(&on).await?;
-        flow_in(&flow, &[FlowStatus::Running, FlowStatus::Stopped])?;
+        let (_, flow) = r.general_flow(&[FlowStatus::Running, FlowStatus::Stopped]).await?;
         let mut refresh = AutoRefresh::of(&flow);
         refresh.take_settings(r, 5, 526_600)?;
-        if !r.dry_run() {
-            let change = change(&refresh);
-            r.control().update_flow(&r.caller, &flow.id, change).await.map_err(|e| fault::of(&e))?;
-        }
-        Ok(String::new())
+        keep(r, &flow, &refresh).await
     }))
     .await
 }

@@ -5,7 +5,7 @@ use model::FlowStatus;
 
 use crate::fault;
 use crate::fields::{CLIENT_TOKEN, DATA_FLOW_ID, DRY_RUN, FILE_SYSTEM_ID};
-use crate::request::{Request, flow_in};
+use crate::request::Request;
 
 /// Table.
 pub const OPERATION: Operation = Operation {
@@ -17,13 +17,14 @@ pub const OPERATION: Operation = Operation {
 
 /// Answers.
 pub async fn run(r: &Request<'_>) -> Outcome {
+    switch(r, FlowStatus::Stopped, FlowStatus::Running).await
+}
+
+/// Moves the flow of the request from one state to another.
+pub async fn switch(r: &Request<'_>, from: FlowStatus, to: FlowStatus) -> Outcome {
     r.change(None, Box::pin(async {
-        let on = r.file_system().await?;
-        on.general_only()?;
-        let flow = r.flow(&on).await?;
-        flow_in(&flow, &[FlowStatus::Stopped])?;
+        let (_, flow) = r.general_flow(&[from]).await?;
         if !r.dry_run() {
-            let to = FlowStatus::Running;
             r.control().set_flow_status(&r.caller, &flow.id, to).await.map_err(|e| fault::of(&e))?;
         }
         Ok(String::new())

@@ -3,9 +3,9 @@
 use api::{Operation, Outcome};
 use model::FlowStatus;
 
-use crate::fault;
+use super::start_data_flow::switch;
 use crate::fields::{CLIENT_TOKEN, DATA_FLOW_ID, DRY_RUN, FILE_SYSTEM_ID};
-use crate::request::{Request, flow_in};
+use crate::request::Request;
 
 /// Table.
 pub const OPERATION: Operation = Operation {
@@ -17,16 +17,5 @@ pub const OPERATION: Operation = Operation {
 
 /// Answers.
 pub async fn run(r: &Request<'_>) -> Outcome {
-    r.change(None, Box::pin(async {
-        let on = r.file_system().await?;
-        on.general_only()?;
-        let flow = r.flow(&on).await?;
-        flow_in(&flow, &[FlowStatus::Running])?;
-        if !r.dry_run() {
-            let to = FlowStatus::Stopped;
-            r.control().set_flow_status(&r.caller, &flow.id, to).await.map_err(|e| fault::of(&e))?;
-        }
-        Ok(String::new())
-    }))
-    .await
+    switch(r, FlowStatus::Running, FlowStatus::Stopped).await
 }
