@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use model::{Account, AccountId};
+use model::{Account, AccountId, Declared};
 use runtime::Random;
 use store::Purpose;
 
@@ -89,6 +89,7 @@ impl Control {
             app_id: plain_word(new.app_id.unwrap_or_else(|| format!("125{}", digits(random, 7))), "app_id")?,
             operator: new.operator,
             active: true,
+            declared: Declared::Never,
             created: self.now(),
         };
         self.0.store.insert_account(&account).await.map_err(|e| match e.kind() {
@@ -111,13 +112,21 @@ impl Control {
             return Err(Error::new(ErrorKind::Invalid, "a declared account needs an id and a key"));
         };
         let known = self.0.store.account(&AccountId::from(id.as_str())).await?;
-        let Some(mut account) = known else { return Ok(self.create_account(new).await?.0) };
+        let Some(mut account) = known else {
+            let mut account = self.create_account(new).await?.0;
+            account.declared = Declared::Now;
+            self.write(&account).await?;
+            return Ok(account);
+        };
         check_key(key)?;
         check_name(&new.name)?;
         account.access_key_id.clone_from(&key.access_key_id);
         account.secret = self.0.seal.seal(Purpose::AccountSecret, &key.secret);
         account.name = new.name;
         account.operator = new.operator;
+        // What an operator switched off stays off; what only its absence did comes back.
+        account.active |= account.declared == Declared::Before;
+        account.declared = Declared::Now;
         if let Some(app_id) = new.app_id {
             account.app_id = plain_word(app_id, "app_id")?;
         }
@@ -133,21 +142,23 @@ impl Control {
         let known = self.0.store.account(id).await?;
         let mut account = known.ok_or_else(|| Error::not_found(Noun::Account, id))?;
         account.active = active;
+        if active && account.declared == Declared::Before {
+            // From here on it is the command's, not the configuration's.
+            account.declared = Declared::Never;
+        }
         self.write(&account).await?;
         Ok(account)
     }
 
-    /// Switches off the accounts that `wharf.toml` declared once and no longer does. Made accounts have an
-    /// identifier of digits; declared ones have their name, so the two don't mix.
+    /// Switches off the accounts that `wharf.toml` declared and no longer does. Declared again, they come back.
     ///
     /// # Errors
     /// `Internal`.
     pub async fn release_undeclared_accounts(&self, declared: &[AccountId]) -> Result<()> {
-        let made = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
         for mut account in self.0.store.accounts().await? {
-            if account.active && !made(account.id.as_str()) && !declared.contains(&account.id) {
+            if account.declared == Declared::Now && !declared.contains(&account.id) {
                 tracing::info!(account = %account.id, "no longer declared: switched off");
-                account.active = false;
+                (account.active, account.declared) = (false, Declared::Before);
                 self.write(&account).await?;
             }
         }

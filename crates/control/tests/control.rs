@@ -1,5 +1,5 @@
 //! The rules that belong to no vendor, and attacks on them.
-#![allow(clippy::large_futures, clippy::wildcard_imports, clippy::unwrap_used)]
+#![allow(clippy::large_futures, clippy::panic, clippy::wildcard_imports, clippy::unwrap_used)]
 
 #[path = "control/harness.rs"]
 mod harness;
@@ -368,3 +368,39 @@ async fn upkeep_ends_history_and_asks_again() {
     assert!(c.task(&h.me, &"t-2".into()).await.is_ok());
     assert_eq!(c.flow(&h.me, &"df-1".into()).await.unwrap().status, FlowStatus::Running);
 }
+#[tokio::test]
+async fn what_is_no_longer_declared_is_off_until_it_is_declared_again() {
+    let h = Harness::new().await;
+    let c = &h.control;
+    let declare = |id: &str| NewAccount {
+        name: id.into(),
+        id: Some(id.into()),
+        key: Some(GivenKey { access_key_id: format!("AKID-{id}"), secret: "hush-hush".into() }),
+        ..NewAccount::default()
+    };
+    // A name of digits, as a cloud's own account numbers are, is a name like any other.
+    for id in ["first", "100000000001", "third"] {
+        c.declare_account(declare(id)).await.unwrap();
+    }
+    let (made, _) =
+        c.create_account(NewAccount { name: "made".into(), ..NewAccount::default() }).await.unwrap();
+    let active =
+        async |id: &str| c.accounts().await.unwrap().iter().find(|a| a.id.as_str() == id).unwrap().active;
+    c.release_undeclared_accounts(&["first".into()]).await.unwrap();
+    assert!(active("first").await && active(made.id.as_str()).await);
+    assert!(!active("100000000001").await && !active("third").await);
+    let (found, _) = c.account_by_access_key("AKID-third").await.unwrap().unwrap();
+    assert!(!found.active, "seen at once");
+    c.declare_account(declare("third")).await.unwrap();
+    c.release_undeclared_accounts(&["first".into(), "third".into()]).await.unwrap();
+    assert!(active("third").await && !active("100000000001").await);
+    // What an operator switched off stays off for as long as it is declared.
+    c.set_account_active(&"first".into(), false).await.unwrap();
+    c.declare_account(declare("first")).await.unwrap();
+    assert!(!active("first").await);
+    // What an operator switched on stays on, declared or not.
+    c.set_account_active(&"100000000001".into(), true).await.unwrap();
+    c.release_undeclared_accounts(&["first".into()]).await.unwrap();
+    assert!(active("100000000001").await && !active("third").await);
+}
+

@@ -14,7 +14,8 @@ pub use flow::{Flow, FlowStatus};
 pub use ids::{AccountId, FileSystemId, FilesetId, FlowId, ObjectStoreId, TaskId, Timestamp};
 pub use ledger::{Imbalance, Ledger, Outcome, Tally};
 pub use place::{
-    Account, Dialect, FileSystem, Fileset, FilesetStatus, ObjectStore, Origin, Product, Quota, Sealed,
+    Account, Declared, Dialect, FileSystem, Fileset, FilesetStatus, ObjectStore, Origin, Product, Quota,
+    Sealed,
 };
 pub use task::{Door, Originator, Progress, Receipt, Reports, Task, TaskKind, TaskStatus, Transition};
 pub use transfer::{

@@ -32,8 +32,22 @@ pub struct Account {
     pub operator: bool,
     /// Switched off accounts are refused.
     pub active: bool,
+    /// Does `wharf.toml` declare it?
+    pub declared: Declared,
     /// When it was made.
     pub created: Timestamp,
+}
+
+/// An account's standing in `wharf.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Declared {
+    /// It was made by command.
+    #[default]
+    Never,
+    /// It is declared.
+    Now,
+    /// It was, and was switched off when it no longer was; declared again it comes back.
+    Before,
 }
 
 /// Who put a resource into the catalogue. What `wharf.toml` declares can only be changed there.

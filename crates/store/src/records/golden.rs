@@ -47,6 +47,7 @@ fn places() {
         app_id: "1250000000".into(),
         operator: true,
         active: true,
+        declared: model::Declared::Never,
         created: Timestamp(1_700_000_000_000_000),
     };
     check("account.v1.json", &AccountRecord::of(&account), |r| Ok(AccountRecord::of(&r.noun()?)));

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use model::{Account, FileSystem, Fileset, ObjectStore, Quota, Timestamp};
+use model::{Account, Declared, FileSystem, Fileset, ObjectStore, Quota, Timestamp};
 
 use super::words::{
-    dialect_name, fileset_status_name, origin_name, parse_dialect, parse_fileset_status, parse_origin,
-    parse_product, product_name,
+    declared_name, dialect_name, fileset_status_name, origin_name, parse_declared, parse_dialect,
+    parse_fileset_status, parse_origin, parse_product, product_name,
 };
 use super::{Record, SealedText, path_text};
 use crate::Result;
@@ -20,6 +20,9 @@ pub(crate) struct AccountRecord {
     app_id: String,
     operator: bool,
     active: bool,
+    /// Records of accounts that were made by command have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    declared: Option<String>,
     created_us: i64,
 }
 
@@ -38,6 +41,7 @@ impl AccountRecord {
             app_id: a.app_id.clone(),
             operator: a.operator,
             active: a.active,
+            declared: (a.declared != Declared::Never).then(|| declared_name(a.declared).to_owned()),
             created_us: a.created.0,
         }
     }
@@ -51,6 +55,7 @@ impl AccountRecord {
             app_id: self.app_id,
             operator: self.operator,
             active: self.active,
+            declared: self.declared.map_or(Ok(Declared::Never), |word| parse_declared(&word))?,
             created: Timestamp(self.created_us),
         })
     }

@@ -1,8 +1,8 @@
 //! The words that stand for the model's enumerations on disk. They never change.
 
 use model::{
-    ConflictPolicy, DataType, Dialect, Direction, Door, FilesetStatus, FlowStatus, MetadataDialect, Origin,
-    Originator, Product, TaskKind, TaskStatus,
+    ConflictPolicy, DataType, Declared, Dialect, Direction, Door, FilesetStatus, FlowStatus, MetadataDialect,
+    Origin, Originator, Product, TaskKind, TaskStatus,
 };
 
 use super::broken;
@@ -34,6 +34,7 @@ words!(
     CpfsLingjun = "cpfs-lingjun",
 );
 words!(origin_name, parse_origin, Origin, Config = "config", Registered = "registered");
+words!(declared_name, parse_declared, Declared, Never = "never", Now = "now", Before = "before");
 words!(dialect_name, parse_dialect, Dialect, S3 = "s3", Cos = "cos", Oss = "oss", Obs = "obs");
 words!(
     fileset_status_name,
