@@ -315,14 +315,13 @@ async fn a_wrong_signature_shows_the_string_to_sign_and_no_secret() {
     assert_eq!(v["HostId"], HOST);
 }
 
-#[tokio::test]
-async fn rpc_takes_forms() {
-    let (gate, _) = gate_at(NOW);
+/// The parameters of a signed RPC request.
+fn rpc_form(nonce: &str) -> Vec<(String, String)> {
     let mut form: Vec<(String, String)> = [
         ("Action", "CreateDataFlowTask"),
         ("Version", "2017-06-26"),
         ("Timestamp", "2026-11-22T10:24:13Z"),
-        ("SignatureNonce", "rpc-1"),
+        ("SignatureNonce", nonce),
         ("SignatureMethod", "HMAC-SHA1"),
         ("SignatureVersion", "1.0"),
         ("AccessKeyId", "AKIDTEST"),
@@ -334,6 +333,46 @@ async fn rpc_takes_forms() {
     .collect();
     let signature = rpc("POST", &form, &Secret::new("sk-test"));
     form.push(("Signature".to_owned(), signature));
+    form
+}
+
+#[tokio::test]
+async fn rpc_takes_no_body_that_its_signature_does_not_cover() {
+    let (gate, _) = gate_at(NOW);
+    let smuggled = br#"{"FileSystemId":"somebody-elses","DryRun":"false"}"#;
+    for (n, kind) in
+        ["application/json", "Application/JSON; charset=utf-8", "text/plain", ""].iter().enumerate()
+    {
+        let mut headers: Headers = vec![("host", HOST.to_owned())];
+        if !kind.is_empty() {
+            headers.push(("content-type", (*kind).to_owned()));
+        }
+        let uri = format!("/?{}", api::encode::query(&rpc_form(&format!("smuggle-{n}"))));
+        let response = send(&gate, "POST", &uri, &headers, smuggled).await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), code(&response).as_deref()),
+            (400, Some("InvalidParameter")),
+            "{kind:?}"
+        );
+        assert!(json_of(&response)["Message"].as_str().unwrap().contains("signature does not cover"));
+    }
+    // The same body as a form changes what was signed.
+    let headers: Headers =
+        vec![("content-type", "application/x-www-form-urlencoded".to_owned()), ("host", HOST.to_owned())];
+    let uri = format!("/?{}", api::encode::query(&rpc_form("smuggle-form")));
+    let response = send(&gate, "POST", &uri, &headers, b"FileSystemId=somebody-elses").await.unwrap();
+    assert_eq!(code(&response).as_deref(), Some("SignatureDoesNotMatch"));
+    // Without a body it is a good request.
+    let uri = format!("/?{}", api::encode::query(&rpc_form("no body")));
+    let response = send(&gate, "POST", &uri, &vec![("host", HOST.to_owned())], b"").await.unwrap();
+    assert_eq!(code(&response), None);
+    assert_eq!(seen(&response)["params"].get("FileSystemId"), None);
+}
+
+#[tokio::test]
+async fn rpc_takes_forms() {
+    let (gate, _) = gate_at(NOW);
+    let form = rpc_form("rpc-1");
     let headers: Headers =
         vec![("content-type", "application/x-www-form-urlencoded".to_owned()), ("host", HOST.to_owned())];
     let body = api::encode::query(&form);
