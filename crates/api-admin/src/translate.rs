@@ -117,6 +117,8 @@ pub fn verification(v: &Verification) -> VerificationView {
         bytes: v.bytes,
         missing: v.missing.len() as u64,
         different: v.different.len() as u64,
+        by_content: v.by_content,
+        by_size: v.by_size,
         unreadable: v.unreadable.len() as u64,
         extra: v.extra.len() as u64,
         examples,

@@ -269,6 +269,10 @@ pub struct VerificationView {
     /// Items whose content differs.
     pub different: u64,
     /// Items that could not be read.
+    /// Files and links whose content was read and adds up.
+    pub by_content: u64,
+    /// Files and links of which only the size could be compared.
+    pub by_size: u64,
     pub unreadable: u64,
     /// Items that the manifest does not know; no fault of the task's.
     pub extra: u64,

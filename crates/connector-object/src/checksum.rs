@@ -13,6 +13,8 @@ pub(crate) const MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode
 const CRC32C: HeaderName = HeaderName::from_static("x-amz-checksum-crc32c");
 const SHA256: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
 const KIND: HeaderName = HeaderName::from_static("x-amz-checksum-type");
+const ENCRYPTION: HeaderName = HeaderName::from_static("x-amz-server-side-encryption");
+const CUSTOMER_KEY: HeaderName = HeaderName::from_static("x-amz-server-side-encryption-customer-algorithm");
 
 /// The CRC-64/NVME (and on request the MD5) of what passes.
 pub(crate) struct Running {
@@ -94,7 +96,8 @@ pub(crate) enum Check {
 
 impl Check {
     /// The strongest check that the headers of a whole answer offer; `etag` only when it may be taken
-    /// for an MD5. Checksums of parts are no use here.
+    /// for an MD5, which one of an object under a key of KMS or of the customer is not. Checksums of parts
+    /// are no use here.
     pub(crate) fn from_headers(headers: &HeaderMap, etag: Option<&str>) -> Option<Self> {
         if headers.get(&KIND).is_some_and(|k| k.as_bytes() == b"COMPOSITE") {
             return None;
@@ -111,7 +114,9 @@ impl Check {
             let context = ring::digest::Context::new(&ring::digest::SHA256);
             return Some(Self::Sha256(Box::new(context), want));
         }
-        let etag = etag.filter(|e| is_md5(e))?;
+        let under_key = headers.contains_key(&CUSTOMER_KEY)
+            || headers.get(&ENCRYPTION).is_some_and(|v| v.as_bytes().starts_with(b"aws:kms"));
+        let etag = etag.filter(|e| is_md5(e) && !under_key)?;
         Some(Self::Md5(Box::default(), etag.to_ascii_lowercase().into()))
     }
 

@@ -82,7 +82,7 @@ impl ObjectLane {
     }
 
     async fn found(&self, path: &TreePath, key: &str, head: ObjectHead, dir: bool) -> Result<Found> {
-        let meta = head.metadata();
+        let (meta, digest) = (head.metadata(), head.digest());
         let kind = match (&meta.hard_link, &meta.symlink) {
             _ if dir => EntryKind::Dir,
             (Some(first), _) => EntryKind::HardLink { first: first.clone() },
@@ -100,7 +100,7 @@ impl ObjectLane {
             version: head.etag,
             meta: Some(Box::new(meta)),
         };
-        Ok(Found { entry, stamp: read_stamp(&head.headers) })
+        Ok(Found { entry, stamp: read_stamp(&head.headers), digest })
     }
 }
 
@@ -179,7 +179,13 @@ impl Lane for ObjectLane {
         if entry.kind == EntryKind::Dir {
             key.push('/');
         }
-        source::open(&self.client, (&self.place.bucket, &key), entry, range).await
+        let md5 = self.client.site().config.verify;
+        source::open(&self.client, (&self.place.bucket, &key), entry, (range, md5)).await
+    }
+
+    async fn open_checked(&self, entry: &Entry) -> Result<Body> {
+        let key = self.place.key(&entry.path)?;
+        source::open(&self.client, (&self.place.bucket, &key), entry, (None, true)).await
     }
 
     async fn put(&self, target: &Target, mut body: Body) -> Result<Stored> {

@@ -17,12 +17,12 @@ use crate::metadata::read_metadata;
 /// A symbolic link's target is not longer than this.
 pub(crate) const MAX_LINK: usize = 4096;
 
-/// Opens what `entry` named, at `key` of `bucket`.
+/// Opens what `entry` named, at `key` of `bucket`; with `md5` a plain ETag is compared too.
 pub(crate) async fn open(
     client: &Client,
     at: (&str, &str),
     entry: &Entry,
-    range: Option<Range>,
+    (range, md5): (Option<Range>, bool),
 ) -> Result<Body> {
     let (bucket, key) = at;
     let nothing = range.is_some_and(|r| r.start >= r.end);
@@ -51,7 +51,7 @@ pub(crate) async fn open(
         return Ok(Box::new(Kept { len: target.len() as u64, meta, body: Some(target) }));
     }
     let etag = answer.etag();
-    let md5 = etag.as_deref().filter(|_| client.site().config.verify);
+    let md5 = etag.as_deref().filter(|_| md5);
     let check = if range.is_none() { Check::from_headers(&answer.headers, md5) } else { None };
     let crc64 = check.as_ref().and_then(Check::crc64);
     Ok(Box::new(ObjectSource {
@@ -193,6 +193,10 @@ impl Source for ObjectSource {
 
     fn expected(&self) -> Option<Digest> {
         self.expected
+    }
+
+    fn is_checked(&self) -> bool {
+        self.check.is_some()
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>> {

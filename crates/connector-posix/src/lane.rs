@@ -48,7 +48,7 @@ impl PosixLane {
             },
             _ => None,
         };
-        let stamp = if stat.kind == Kind::File {
+        let mark = if stat.kind == Kind::File {
             let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
             // A file that we may not read carries no mark for us.
             let fd = sys::openat(dir.fd(), path.name(), flags, 0).ok();
@@ -56,7 +56,8 @@ impl PosixLane {
         } else {
             None
         };
-        Ok(Some(Found { entry: entry_of(path.clone(), &stat, link), stamp }))
+        let (stamp, digest) = mark.map_or((None, None), |(stamp, digest)| (Some(stamp), digest));
+        Ok(Some(Found { entry: entry_of(path.clone(), &stat, link), stamp, digest }))
     }
 }
 

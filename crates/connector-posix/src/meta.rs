@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 
-use connector::{Entry, EntryKind, ErrorKind, Meta, Result, Stamp, TreePath, Xattr};
+use connector::{Digest, Entry, EntryKind, ErrorKind, Meta, Result, Stamp, TreePath, Xattr};
 
 use crate::dirs::{Dir, Root};
 use crate::fault::fault;
@@ -48,7 +48,8 @@ pub(crate) fn entry_of(path: TreePath, stat: &Stat, link: Option<Box<[u8]>>) -> 
         (Kind::Dir, _) => (EntryKind::Dir, 0),
         (Kind::Symlink, Some(target)) => {
             meta.symlink = Some(target.clone());
-            (EntryKind::Symlink { target }, 0)
+            let size = target.len() as u64;
+            (EntryKind::Symlink { target }, size)
         }
         _ => (EntryKind::Special, 0),
     };
@@ -107,12 +108,12 @@ pub(crate) fn read_xattrs(fd: BorrowedFd<'_>) -> io::Result<Vec<Xattr>> {
     Ok(found)
 }
 
-/// Our mark on an open file, if it is still true of it.
-pub(crate) fn read_stamp(fd: BorrowedFd<'_>, stat: &Stat) -> Option<Stamp> {
+/// Our mark on an open file and the digest of what we wrote, if the mark is still true of it.
+pub(crate) fn read_stamp(fd: BorrowedFd<'_>, stat: &Stat) -> Option<(Stamp, Option<Digest>)> {
     let mut buf = [0; stamp::MAX_LEN];
     let len = sys::get_xattr(fd, stamp::NAME, &mut buf).ok()??;
-    let (stamp, mtime_ns) = stamp::decode(&buf[..len])?;
-    (mtime_ns == stat.mtime_ns && stamp.size == stat.size).then_some(stamp)
+    let mark = stamp::decode(&buf[..len])?;
+    (mark.mtime_ns == stat.mtime_ns && mark.stamp.size == stat.size).then_some((mark.stamp, mark.digest))
 }
 
 /// Metadata on its way to an open file or directory.
@@ -181,11 +182,11 @@ impl Dressing<'_> {
     }
 
     /// Puts our mark on a file. A file system that can't hold it costs later runs a copy, so failing is no error.
-    pub(crate) fn mark(&self, fd: BorrowedFd<'_>, stamp: &Stamp, mtime_ns: i64) {
+    pub(crate) fn mark(&self, fd: BorrowedFd<'_>, stamp: &Stamp, digest: Digest, mtime_ns: i64) {
         if !self.root.user_xattrs.load(Ordering::Relaxed) {
             return;
         }
-        let Some(value) = stamp::encode(stamp, mtime_ns) else { return };
+        let Some(value) = stamp::encode(stamp, mtime_ns, digest) else { return };
         match sys::set_xattr(fd, stamp::NAME, &value) {
             Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                 self.root.user_xattrs.store(false, Ordering::Relaxed);

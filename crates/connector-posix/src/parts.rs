@@ -304,7 +304,8 @@ pub(crate) fn finish(
         // The hidden file was private; now it gets what a new file would have had.
         dressing.chmod(std::os::fd::AsFd::as_fd(&data), 0o666 & !pen.root.umask)?;
     }
-    finish_file(&dressing, &data, (stat.uid, stat.gid), true, &target.stamp)?;
+    let mark = (&target.stamp, digest);
+    finish_file(&dressing, &data, (stat.uid, stat.gid), true, mark)?;
     move_into_place(&site.dir, site.data().as_bytes(), target.path.name(), target.overwrite)
         .map_err(|e| misplaced(e, &target.path))?;
     // A log without data is nothing; the sweep would take it too.
@@ -312,7 +313,7 @@ pub(crate) fn finish(
     if pen.root.options.durability == Durability::Each {
         sync_dir(&site.dir, &target.path)?;
     }
-    settle_mark(&dressing, &data, &target.stamp).map(|version| Stored { version: Some(version), digest })
+    settle_mark(&dressing, &data, mark).map(|version| Stored { version: Some(version), digest })
 }
 
 /// Checks that the parts make up the whole, and joins their digests.

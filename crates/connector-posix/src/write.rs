@@ -114,7 +114,8 @@ async fn put_file(
         temp.file.set_len(target.size).map_err(|e| dressing.fault(e, "set the length of"))?;
     }
     let mode_is_open = dressing.create_mode(&dir).1;
-    finish_file(&dressing, &temp.file, (pen.root.ids.0, dir.new_gid), mode_is_open, &target.stamp)?;
+    let mark = (&target.stamp, digest);
+    finish_file(&dressing, &temp.file, (pen.root.ids.0, dir.new_gid), mode_is_open, mark)?;
     let file = temp.publish(pen.names, target.path.name(), target.overwrite).map_err(|e| {
         pen.dirs.forget(parent(&target.path));
         misplaced(e, &target.path)
@@ -122,7 +123,7 @@ async fn put_file(
     if pen.root.options.durability == Durability::Each {
         sync_dir(&dir, &target.path)?;
     }
-    settle_mark(&dressing, &file, &target.stamp).map(|version| Stored { version: Some(version), digest })
+    settle_mark(&dressing, &file, mark).map(|version| Stored { version: Some(version), digest })
 }
 
 fn wrong_length(target: &Target, how: &str) -> Error {
@@ -149,7 +150,7 @@ pub(crate) fn finish_file(
     file: &File,
     owner: (u32, u32),
     set_mode: bool,
-    stamp: &Stamp,
+    (stamp, digest): (&Stamp, Digest),
 ) -> Result<()> {
     let fd = file.as_fd();
     dressing.own(fd, owner)?;
@@ -164,7 +165,7 @@ pub(crate) fn finish_file(
         Some(t) => t,
         None => sys::fstat(file).map_err(|e| dressing.fault(e, "stat"))?.mtime_ns,
     };
-    dressing.mark(fd, stamp, mtime_ns);
+    dressing.mark(fd, stamp, digest, mtime_ns);
     if dressing.root.options.durability == Durability::Each {
         file.sync_all().map_err(|e| dressing.fault(e, "sync"))?;
     }
@@ -173,12 +174,16 @@ pub(crate) fn finish_file(
 
 /// The version of a published file. Where the file system keeps coarser or fewer times than we set,
 /// the mark is made to agree with what it kept.
-pub(crate) fn settle_mark(dressing: &Dressing<'_>, file: &File, stamp: &Stamp) -> Result<Box<str>> {
+pub(crate) fn settle_mark(
+    dressing: &Dressing<'_>,
+    file: &File,
+    (stamp, digest): (&Stamp, Digest),
+) -> Result<Box<str>> {
     let stat = |file: &File| sys::fstat(file).map_err(|e| dressing.fault(e, "stat"));
     let now = stat(file)?;
     match dressing.meta.mtime_ns {
         Some(wanted) if wanted != now.mtime_ns => {
-            dressing.mark(file.as_fd(), stamp, now.mtime_ns);
+            dressing.mark(file.as_fd(), stamp, digest, now.mtime_ns);
             Ok(version(&stat(file)?))
         }
         _ => Ok(version(&now)),

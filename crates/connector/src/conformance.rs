@@ -235,6 +235,7 @@ pub async fn whole_items(tree: &dyn Tree) -> Verdict {
         let f = lane.stat(&t.path).await.during("stat")?.ok_or("nothing is there after put")?;
         ensure!(f.entry.kind == EntryKind::File && f.entry.size == size as u64, "stat says {:?}", f.entry);
         ensure!(f.stamp.as_ref() == Some(&t.stamp), "the stamp is {:?}, not {:?}", f.stamp, t.stamp);
+        ensure!(f.digest.is_none_or(|d| d == stored.digest), "stat tells the digest {:?}", f.digest);
         ensure!(
             stored.version.is_none() || stored.version == f.entry.version,
             "put gave version {:?}, stat gives {:?}",
@@ -382,6 +383,7 @@ pub async fn links(tree: &dyn Tree, profile: &Profile) -> Verdict {
     t.meta.symlink = Some(held.into());
     put(&*lane, &t, held).await?;
     let entry = found(&*lane, &t.path).await?;
+    ensure!(entry.size == held.len() as u64, "a link weighs {} bytes, not its target's", entry.size);
     if profile.posix {
         ensure!(entry.kind == EntryKind::Symlink { target: held.into() }, "the link is {:?}", entry.kind);
     }

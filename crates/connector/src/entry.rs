@@ -30,7 +30,8 @@ pub struct Entry {
     pub path: TreePath,
     /// What it is.
     pub kind: EntryKind,
-    /// Content length in bytes; 0 for directories, links and specials.
+    /// Content length in bytes. A symbolic link's content is its target, as `lstat` and an object that
+    /// keeps a link both have it; a further name of a file has the file's. 0 for directories and specials.
     pub size: u64,
     /// Last change in ns since the epoch: mtime of a file, `LastModified` of an object.
     pub modified_ns: i64,

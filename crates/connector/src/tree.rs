@@ -100,6 +100,9 @@ pub struct Found {
     /// Our mark on it, if it carries one **and** the item is untouched since (for a file: mtime and
     /// size are still those we set).
     pub stamp: Option<Stamp>,
+    /// Digest of its whole content, where that is known without reading it: our mark keeps it on files, some
+    /// stores keep one of their own. It says what was written there, not what a disk has made of it since.
+    pub digest: Option<Digest>,
 }
 
 /// What to do with something that is already there when the write becomes visible.
@@ -149,6 +152,11 @@ pub trait Source {
     /// The whole item's digest as the store knows it, if it does.
     fn expected(&self) -> Option<Digest> {
         None
+    }
+    /// Is what comes compared with a digest of the whole that the store keeps? Then a read that ends without
+    /// an error has proved the content, and one that does not end so says `Corrupt`.
+    fn is_checked(&self) -> bool {
+        self.expected().is_some()
     }
     /// The next chunk, `None` at the end.
     ///
@@ -212,6 +220,15 @@ pub trait Lane {
     /// # Errors
     /// `NotFound`, `Changed`, `Denied`, `Unavailable`.
     async fn open(&self, entry: &Entry, range: Option<Range>) -> Result<Body>;
+
+    /// Opens a whole item for a proof: it is compared with any digest that the store has of it, also one
+    /// that is too dear for everyday reading ([`Source::is_checked`] says whether there is one).
+    ///
+    /// # Errors
+    /// As [`Lane::open`].
+    async fn open_checked(&self, entry: &Entry) -> Result<Body> {
+        self.open(entry, None).await
+    }
 
     /// Writes a whole item of kind file, symlink (`meta.symlink`) or hard link (`meta.hard_link`)
     /// so that it appears at once or not at all. Parent directories are made as needed.

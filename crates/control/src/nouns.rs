@@ -198,7 +198,7 @@ pub struct Plan {
 /// What a receipt is worth today.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verification {
-    /// Items of the manifest that were read again.
+    /// Items of the manifest that were looked at again: files, links, directories.
     pub checked: u64,
     /// Bytes that were read again.
     pub bytes: u64,
@@ -232,6 +232,10 @@ impl Verification {
 
 /// An account to make. `None` = made up.
 #[derive(Debug, Clone, Default)]
+    /// Of these, files and links whose content was read and adds up to a digest.
+    pub by_content: u64,
+    /// Of these, files and links of which only the size is known. The rest are directories.
+    pub by_size: u64,
 pub struct NewAccount {
     /// Name for people.
     pub name: String,

@@ -1,4 +1,8 @@
-//! Checking a receipt: every item of the manifest is read again at the destination.
+//! Checking a receipt: every item of the manifest is held to what the manifest knows of it.
+//!
+//! An item with a digest is read again and must add up to it. One with the version that an object store
+//! had (`etag`) must still be that version, and is read again where the store keeps a digest of its own to
+//! compare with. What is left has its size compared, and is counted apart: it was not proved.
 //!
 //! The work runs on a thread of its own with its own reactor, as lanes ask for, so that the server's
 //! other calls don't wait for it. It ends early when nobody waits for the answer any more. Memory holds
@@ -12,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use connector::{Digest, EntryKind, Lane, ListRequest, Tree, TreePath};
+use connector::{Body, Digest, EntryKind, Lane, ListRequest, Tree, TreePath};
 use futures_util::StreamExt;
 use model::{Direction, Task, TaskId};
 use serde::Deserialize;
@@ -39,6 +43,8 @@ struct Line {
     size: u64,
     kind: Option<String>,
     digest: Option<String>,
+    /// Version of an object that was left as it was.
+    etag: Option<Box<str>>,
     outcome: String,
 }
 
@@ -58,7 +64,12 @@ impl Line {
 
 /// What became of one item.
 enum Found {
+    /// Its content adds up; so many bytes were read.
     Same(u64),
+    /// Its size is right; no more is known of it.
+    SameSize,
+    /// It is a directory, and one is wanted.
+    SameKind,
     Missing,
     Different,
     Unreadable(String),
@@ -156,8 +167,14 @@ fn record(v: &mut Verification, path: &[u8], found: Option<Found>) {
     match found {
         Found::Same(bytes) => {
             v.same += 1;
+            v.by_content += 1;
             v.bytes += bytes;
         }
+        Found::SameSize => {
+            v.same += 1;
+            v.by_size += 1;
+        }
+        Found::SameKind => v.same += 1,
         Found::Missing => keep(&mut v.missing, name()),
         Found::Different => keep(&mut v.different, name()),
         Found::Unreadable(why) => keep(&mut v.unreadable, format!("{}: {why}", name())),
@@ -177,7 +194,8 @@ async fn check(lane: &dyn Lane, line: std::io::Result<Line>) -> (Vec<u8>, Option
     let found = match TreePath::new(&path) {
         Ok(at) => compare(lane, &at, &line).await.unwrap_or_else(|e| match e.kind() {
             connector::ErrorKind::NotFound => Found::Missing,
-            connector::ErrorKind::Changed => Found::Different,
+            // The store itself finds other bytes than it was given.
+            connector::ErrorKind::Changed | connector::ErrorKind::Corrupt => Found::Different,
             _ => Found::Unreadable(e.to_string()),
         }),
         Err(e) => Found::Unreadable(e.to_string()),
@@ -196,23 +214,32 @@ fn at_key(mut path: Vec<u8>, kind: Option<&str>) -> Vec<u8> {
 async fn compare(lane: &dyn Lane, path: &TreePath, line: &Line) -> connector::Result<Found> {
     let Some(found) = lane.stat(path).await? else { return Ok(Found::Missing) };
     let entry = found.entry;
-    // A link's content is its target. Its size differs between listings (an object has one, a link none),
-    // and an object that turned out to be a link stands in the manifest as what its listing said.
-    let is_link = line.kind.as_deref() == Some("link") || matches!(entry.kind, EntryKind::Symlink { .. });
     match (line.kind.as_deref(), &entry.kind) {
-        (Some("dir"), EntryKind::Dir) => return Ok(Found::Same(0)),
+        (Some("dir"), EntryKind::Dir) => return Ok(Found::SameKind),
         (Some("dir"), _) | (_, EntryKind::Dir | EntryKind::Special) => return Ok(Found::Different),
-        _ if is_link && line.crc64().is_none() => return Ok(Found::Same(0)),
-        _ if is_link || entry.size == line.size => {}
-        _ => return Ok(Found::Different),
+        _ if entry.size != line.size => return Ok(Found::Different),
+        _ => {}
     }
-    let mut body = lane.open(&entry, None).await?;
+    let body = match (line.crc64(), &line.etag) {
+        (Some(_), _) => lane.open(&entry, None).await?,
+        (None, Some(etag)) if entry.version.as_ref() != Some(etag) => return Ok(Found::Different),
+        (None, Some(_)) => lane.open_checked(&entry).await?,
+        (None, None) => return Ok(Found::SameSize),
+    };
+    if line.crc64().is_none() && !body.is_checked() {
+        return Ok(Found::SameSize);
+    }
+    let digest = read(body).await?;
+    let same = digest.len == line.size && line.crc64().is_none_or(|crc| crc == digest.crc64);
+    Ok(if same { Found::Same(digest.len) } else { Found::Different })
+}
+
+async fn read(mut body: Body) -> connector::Result<Digest> {
     let mut digest = Digest::EMPTY;
     while let Some(chunk) = body.next().await? {
         digest = digest.then(Digest::of(&chunk));
     }
-    let same = (is_link || digest.len == line.size) && line.crc64().is_none_or(|crc| crc == digest.crc64);
-    Ok(if same { Found::Same(digest.len) } else { Found::Different })
+    Ok(digest)
 }
 
 /// Names what is at the destination and not in the manifest. A listing that fails leaves the check incomplete.

@@ -404,3 +404,32 @@ async fn what_is_no_longer_declared_is_off_until_it_is_declared_again() {
     assert!(active("100000000001").await && !active("third").await);
 }
 
+#[tokio::test]
+async fn what_was_left_as_it_was_is_proved_as_far_as_it_is_known() {
+    let h = Harness::new().await;
+    let (c, dst, id) = (&h.control, &h.world.directory, TaskId::from("t-1"));
+    c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+    let mut manifest = String::new();
+    for (path, bytes, known) in [
+        ("digest", b"12345", format!("\"digest\":\"{}\"", Digest::of(b"12345"))),
+        ("etag", b"23456", format!("\"etag\":\"{}\"", harness::MemoryTree::etag(b"23456"))),
+        ("in-parts", b"34567", format!("\"etag\":\"{}\"", harness::MemoryTree::etag(b"34567"))),
+        ("size", b"45678", "\"size_only\":true".to_owned()),
+    ] {
+        dst.put(path, bytes, 1);
+        manifest += &format!("{{\"path\":\"{path}\",\"size\":5,{known},\"outcome\":\"unchanged\"}}\n");
+    }
+    h.complete("t-1", &manifest).await;
+    let v = c.verify_receipt(&h.me, &id).await.unwrap();
+    assert!(v.holds(), "{v:?}");
+    assert_eq!((v.checked, v.same, v.by_content, v.by_size, v.bytes), (4, 4, 2, 2, 10));
+    // One byte of each, with the size and the time kept.
+    for path in ["digest", "etag", "in-parts", "size"] {
+        dst.put(path, b"99999", 1);
+    }
+    let mut v = c.verify_receipt(&h.me, &id).await.unwrap();
+    v.different.sort();
+    assert_eq!(v.different, ["digest", "etag", "in-parts"]);
+    assert_eq!((v.by_content, v.by_size, v.holds()), (0, 1, false), "what was not proved is not said to be");
+}
+

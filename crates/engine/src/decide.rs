@@ -122,7 +122,7 @@ fn by_stat(rules: &Rules<'_>, source: &Entry, there: &Entry, stamp: Option<&Stam
         ConflictPolicy::Overwrite => Action::Write,
         _ if same_version => Action::Unchanged,
         policy => {
-            let same_size = there.size == source.size && same_kind(source, there);
+            let same_size = there.size == source.size && same_item(source, there);
             let (here_ns, there_ns) = (content_time(source), content_time(there));
             if same_size && there_ns == here_ns {
                 Action::Unchanged
@@ -145,6 +145,16 @@ pub fn content_time(e: &Entry) -> i64 {
 #[must_use]
 pub fn is_of(stamp: &Stamp, source: &Entry) -> bool {
     source.version.as_ref().is_some_and(|v| *v == stamp.version) && stamp.size == source.size
+}
+
+/// As [`same_kind`], where both were looked at: a link is the same as a link to the same place only. What
+/// an object listing calls a file may be one, and then it has to be opened.
+fn same_item(source: &Entry, there: &Entry) -> bool {
+    match (&source.kind, &there.kind) {
+        (EntryKind::Symlink { target: a }, EntryKind::Symlink { target: b }) => a == b,
+        (EntryKind::Symlink { .. }, _) | (_, EntryKind::Symlink { .. }) => false,
+        _ => same_kind(source, there),
+    }
 }
 
 /// Directory against directory, anything else against anything else: object listings call links files.
@@ -221,6 +231,17 @@ mod tests {
         assert_eq!(decide(&r, &entry(5, 10, "v"), &seen(6, 11)), Action::Skip(NEWER));
         assert_eq!(decide(&r, &entry(5, 10, "v"), &seen(5, 10)), Action::Unchanged);
         assert_eq!(decide(&r, &entry(5, 10, "v"), &seen(6, 10)), Action::Write);
+    }
+
+    #[test]
+    fn a_link_is_never_the_same_by_size_and_time_alone() {
+        let r = rules(ConflictPolicy::IfChanged, false);
+        let link = |to: &[u8]| Entry { kind: EntryKind::Symlink { target: to.into() }, ..entry(1, 10, "v") };
+        let seen = |e| Known::Seen(e, None);
+        assert_eq!(decide(&r, &link(b"a"), &seen(link(b"a"))), Action::Unchanged);
+        assert_eq!(decide(&r, &link(b"a"), &seen(link(b"b"))), Action::Write);
+        assert_eq!(decide(&r, &entry(1, 10, "v"), &seen(link(b"a"))), Action::Write);
+        assert_eq!(decide(&r, &link(b"a"), &seen(entry(1, 10, "v"))), Action::Write);
     }
 
     #[test]

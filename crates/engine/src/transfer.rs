@@ -27,6 +27,7 @@ use crate::{Journal, Lanes, Select, Steer};
 mod body;
 mod book;
 mod clerk;
+mod content;
 mod dir;
 mod fault;
 mod gate;

@@ -52,6 +52,59 @@ async fn a_tree_goes_out_and_a_second_run_moves_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_found_unchanged_has_a_digest_or_says_what_it_has() {
+    for to in [Style::Bucket, Style::Directory] {
+        let mut b = Bench::new(Style::Directory, to);
+        tree(&b);
+        b.run().await;
+        b.clock.advance(3_600_000_000);
+        b.options.run = "run-2".to_owned();
+        // Somebody else's file of the same size and time carries no mark.
+        if to == Style::Directory {
+            let mut s = b.destination.lock();
+            let node = s.nodes.get_mut(&b"d/one"[..]).unwrap();
+            (node.stamp, node.digest) = (None, None);
+        }
+        let reports = tempfile::tempdir().unwrap();
+        let mut job = b.job();
+        job.reports = Some(reports.path().to_owned());
+        let out = engine::transfer::run(job).await;
+        assert_eq!(out.ledger.items.unchanged, 8);
+        let text = std::fs::read_to_string(reports.path().join("manifest.jsonl")).unwrap();
+        let line = |path: &str| {
+            let start = format!("{{\"path\":\"{path}\",");
+            text.lines()
+                .find(|l| l.starts_with(&start))
+                .unwrap_or_else(|| panic!("{path} not in {text}"))
+                .to_owned()
+        };
+        let digest = |bytes: &[u8]| format!("\"digest\":\"{}\"", connector::Digest::of(bytes));
+        assert!(line("d/link").contains(&digest(b"../a.txt")), "{to:?} {text}");
+        if to == Style::Directory {
+            assert!(line("a.txt").contains(&digest(b"hello")), "{text}");
+            assert!(line("z").contains(&digest(&[7; 200])), "{text}");
+            assert!(line("d/one").contains("\"size_only\":true"), "{text}");
+        } else {
+            let etag = b.destination.lock().nodes[&b"a.txt"[..]].version.clone();
+            assert!(line("a.txt").contains(&format!("\"etag\":\"{etag}\"")), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn links_weigh_the_same_both_ways() {
+    let out = Bench::new(Style::Directory, Style::Bucket);
+    tree(&out);
+    let there = out.run().await;
+    let back = Bench::new(Style::Bucket, Style::Directory);
+    back.source.lock().nodes = out.destination.lock().nodes.clone();
+    let back = back.run().await;
+    assert!(there.is_success() && back.is_success());
+    assert_eq!(there.ledger, back.ledger);
+    assert_eq!(there.ledger.bytes.written, 5 + 1 + 2 + 200 + "../a.txt".len() as u64);
+}
+
+#[tokio::test]
 async fn a_bucket_comes_in_with_collisions_and_bad_keys_named() {
     let b = Bench::new(Style::Bucket, Style::Directory);
     for (key, content) in
@@ -160,6 +213,36 @@ async fn a_full_destination_and_a_dead_one_end_the_run() {
     b.destination.script(Op::Put, "f000", &[Mishap::Before(ErrorKind::Full)]);
     let out = b.run().await;
     assert!(matches!(out.ended, Ended::Failed(ErrorKind::Full, _)));
+}
+
+#[tokio::test]
+async fn files_that_can_not_be_read_are_named_and_end_no_run() {
+    let mut b = Bench::new(Style::Directory, Style::Bucket);
+    b.options.attempts = 1;
+    for n in 0..300 {
+        b.source.file(&format!("locked/f{n:03}"), b"x");
+        let refused = if n % 2 == 0 { ErrorKind::Denied } else { ErrorKind::Unavailable };
+        b.source.script(Op::Open, &format!("locked/f{n:03}"), &[Mishap::Before(refused)]);
+    }
+    for n in 0..20 {
+        b.source.file(&format!("open/f{n:03}"), b"y");
+    }
+    let out = b.run().await;
+    assert_eq!(out.ended, Ended::Done, "a file that is closed to us says nothing of the next");
+    // Two directories beside the files.
+    assert_eq!((out.ledger.items.failed, out.ledger.items.written), (300, 22), "{:?}", out.failures.first());
+    assert!(out.ledger.balance().is_ok() && !out.is_success());
+    assert!(out.failures.iter().all(|f| f.path.starts_with("locked/")));
+
+    // A bucket that refuses one object after the other refuses all of them: that ends an import.
+    let b = Bench::new(Style::Bucket, Style::Directory);
+    for n in 0..300 {
+        b.source.file(&format!("f{n:03}"), b"x");
+        b.source.script(Op::Open, &format!("f{n:03}"), &[Mishap::Before(ErrorKind::Denied)]);
+    }
+    let out = b.run().await;
+    assert!(matches!(out.ended, Ended::Failed(ErrorKind::Denied, _)), "{:?}", out.ended);
+    assert!(out.ledger.items.failed < 100 && out.ledger.balance().is_ok());
 }
 
 #[tokio::test]

@@ -78,6 +78,12 @@ impl ObjectHead {
     pub fn metadata(&self) -> Meta {
         metadata::read_metadata(&self.headers)
     }
+
+    /// The digest of the whole that the store keeps, if it keeps that one.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        let crc64 = checksum::Check::from_headers(&self.headers, None)?.crc64()?;
+        Some(Digest { crc64, len: self.size })
+    }
 }
 
 /// What a successful write says.
@@ -134,7 +140,11 @@ impl Client {
     /// # Errors
     /// `NotFound`, `Denied`, `Unavailable`.
     pub async fn head(&self, bucket: &str, key: &str) -> Result<ObjectHead, Fault> {
-        let answer = self.call(Call::new(Method::HEAD, bucket, key)).await?;
+        let mut call = Call::new(Method::HEAD, bucket, key);
+        if self.site().sends_checksums() {
+            call.header(checksum::MODE, "ENABLED")?;
+        }
+        let answer = self.call(call).await?;
         Ok(ObjectHead::of(&answer))
     }
 

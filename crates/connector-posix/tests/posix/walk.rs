@@ -116,7 +116,7 @@ async fn links_sockets_and_our_own_files() {
             ("a-two".to_owned(), EntryKind::File, 7),
             ("d".to_owned(), EntryKind::Dir, 0),
             ("d/one".to_owned(), hard(), 7),
-            ("link".to_owned(), EntryKind::Symlink { target: b"/etc"[..].into() }, 0),
+            ("link".to_owned(), EntryKind::Symlink { target: b"/etc"[..].into() }, 4),
             ("socket".to_owned(), EntryKind::Special, 0),
             ("z-three".to_owned(), hard(), 7),
         ]

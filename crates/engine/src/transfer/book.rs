@@ -12,10 +12,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use connector::Digest;
 use model::Outcome;
 use tokio::sync::Notify;
 
+use super::content::Content;
 use super::item::Work;
 
 /// How a record moves the cursor.
@@ -53,7 +53,7 @@ pub(super) struct Line {
     pub kind: LineKind,
     pub size: u64,
     pub outcome: Outcome,
-    pub digest: Option<Digest>,
+    pub content: Content,
     pub reason: Cow<'static, str>,
 }
 

@@ -8,6 +8,7 @@ use connector::{Entry, EntryKind, ErrorKind, Meta, TreePath};
 use model::{ConflictPolicy, Outcome};
 
 use super::Compare;
+use super::content::Content;
 use super::fault::Fault;
 use super::item::{Fate, look, target};
 use super::slot::LaneCx;
@@ -28,7 +29,7 @@ pub(super) async fn put(
     let to_directory = cx.run.options.compare == Compare::Stat;
     let mut action = if to_directory { Action::Look } else { decide(&rules, entry, known) };
     if action == Action::Look {
-        *known = look(cx, path).await?;
+        *known = look(cx, path).await?.0;
         action = if to_directory {
             by_look(&rules, entry, &target.meta, known)
         } else {
@@ -36,7 +37,7 @@ pub(super) async fn put(
         };
     }
     match action {
-        Action::Unchanged => Ok(Fate::of(Outcome::Unchanged, 0, "")),
+        Action::Unchanged => Ok(Fate::unchanged(0, Content::Unknown)),
         Action::Skip(reason) => Ok(Fate::of(Outcome::Skipped, 0, reason)),
         Action::AlreadyWritten => Ok(Fate::written(0, None)),
         Action::Write if cx.run.options.dry_run => Ok(Fate::written(0, None)),

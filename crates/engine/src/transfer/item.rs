@@ -16,6 +16,7 @@ use model::{ConflictPolicy, Outcome, Precondition};
 use super::Compare;
 use super::body::{Empty, Metered, Passed, digest_of};
 use super::book::{Line, LineKind, Record, Step};
+use super::content::{Content, left};
 use super::fault::{Fault, Verdict, judge};
 use super::slot::LaneCx;
 use super::{dir, large};
@@ -38,6 +39,8 @@ pub(super) struct Item {
     pub step: Step,
     pub what: What,
     pub known: Known,
+    /// Digest of what is at the destination, as far as it was told without being read.
+    pub there: Option<Digest>,
     pub to: Option<TreePath>,
     pub condition: Precondition,
     pub tries: u32,
@@ -57,6 +60,7 @@ impl Item {
             step,
             what,
             known,
+            there: None,
             to: None,
             condition: Precondition::default(),
             tries: 0,
@@ -82,17 +86,21 @@ pub(super) type Work = Box<Item>;
 pub(super) struct Fate {
     pub outcome: Outcome,
     pub size: u64,
-    pub digest: Option<Digest>,
+    pub content: Content,
     pub reason: Cow<'static, str>,
 }
 
 impl Fate {
     pub fn written(size: u64, digest: Option<Digest>) -> Self {
-        Self { outcome: Outcome::Written, size, digest, reason: "".into() }
+        Self { outcome: Outcome::Written, size, content: digest.into(), reason: "".into() }
+    }
+
+    pub fn unchanged(size: u64, content: Content) -> Self {
+        Self { outcome: Outcome::Unchanged, size, content, reason: "".into() }
     }
 
     pub fn of(outcome: Outcome, size: u64, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome, size, digest: None, reason: reason.into() }
+        Self { outcome, size, content: Content::Unknown, reason: reason.into() }
     }
 }
 
@@ -154,8 +162,14 @@ pub(super) fn settle(cx: &LaneCx, item: Box<Item>, fate: Fate) {
         Some(to) => (to.as_bytes().into(), Some(from)),
         None => (from, None),
     };
-    let line =
-        Line { path, kind, size: fate.size, outcome: fate.outcome, digest: fate.digest, reason: fate.reason };
+    let line = Line {
+        path,
+        kind,
+        size: fate.size,
+        outcome: fate.outcome,
+        content: fate.content,
+        reason: fate.reason,
+    };
     run.book.settle(seq, Record { segment, step, path: at_source, line: Some(line) });
 }
 
@@ -177,7 +191,7 @@ async fn attempt(cx: &LaneCx, item: &mut Item) -> Result<Did, Fault> {
     let rules = cx.run.rules();
     let mut action = decide(&rules, entry, &item.known);
     if action == Action::Look || item.doubt {
-        item.known = look(cx, path).await?;
+        (item.known, item.there) = look(cx, path).await?;
         action = decide(&rules, entry, &item.known);
         if let (true, Known::Seen(_, Some(stamp))) = (item.doubt, &item.known)
             && *stamp == target.stamp
@@ -186,8 +200,10 @@ async fn attempt(cx: &LaneCx, item: &mut Item) -> Result<Did, Fault> {
         }
     }
     if time_matters(cx, entry, &item.known, action)
-        && let Some(known_time) = content_time_of(cx, entry).await?
+        && let (Some(known_time), digest) = content_time_of(cx, entry).await?
     {
+        // What is left as the same must have the source's digest, and a check of the receipt will show it.
+        item.there = digest.or(item.there);
         let meta = connector::Meta { mtime_ns: Some(known_time), ..connector::Meta::default() };
         let timed = Entry { meta: Some(Box::new(meta)), ..entry.clone() };
         action = decide(&rules, &timed, &item.known);
@@ -196,13 +212,17 @@ async fn attempt(cx: &LaneCx, item: &mut Item) -> Result<Did, Fault> {
         Action::Write if cx.run.options.dry_run => Ok(Did::Settled(would_write(cx, entry))),
         Action::Write => write(cx, item, entry, target).await,
         Action::AlreadyWritten => {
-            let digest = recall(cx, &item.known).await?;
+            let digest = match item.there {
+                Some(digest) => Some(digest),
+                None => recall(cx, &item.known).await?,
+            };
             cx.run.note_single(entry, digest, None);
             Ok(Did::Settled(Fate::written(entry.size, digest)))
         }
         Action::Unchanged => {
-            cx.run.note_single(entry, None, None);
-            Ok(Did::Settled(Fate::of(Outcome::Unchanged, entry.size, "")))
+            let content = left(entry, &item.known, item.there, cx.run.options.compare);
+            cx.run.note_single(entry, content.digest(), None);
+            Ok(Did::Settled(Fate::unchanged(entry.size, content)))
         }
         Action::Skip(reason) => Ok(Did::Settled(Fate::of(Outcome::Skipped, entry.size, reason))),
         Action::Look => Err(Fault::destination(Error::new(ErrorKind::Other, "can't tell what is there"))),
@@ -217,9 +237,11 @@ fn time_matters(cx: &LaneCx, entry: &Entry, known: &Known, action: Action) -> bo
     by_time && there && entry.meta.is_none() && matches!(action, Action::Write | Action::Skip(_))
 }
 
-async fn content_time_of(cx: &LaneCx, entry: &Entry) -> Result<Option<i64>, Fault> {
+/// The modification time that travels with an object, and its digest if the store tells one.
+async fn content_time_of(cx: &LaneCx, entry: &Entry) -> Result<(Option<i64>, Option<Digest>), Fault> {
     let found = cx.source.stat(&entry.path).await.map_err(Fault::source)?;
-    Ok(found.and_then(|f| f.entry.meta).and_then(|m| m.mtime_ns))
+    let Some(Found { entry, digest, .. }) = found else { return Ok((None, None)) };
+    Ok((entry.meta.and_then(|m| m.mtime_ns), digest))
 }
 
 fn would_write(cx: &LaneCx, entry: &Entry) -> Fate {
@@ -261,11 +283,12 @@ fn bare_directory(path: &TreePath) -> Entry {
     Entry { path: path.clone(), kind: EntryKind::Dir, size: 0, modified_ns: 0, version: None, meta: None }
 }
 
-pub(super) async fn look(cx: &LaneCx, path: &TreePath) -> Result<Known, Fault> {
+/// What is at the destination, and its digest if that is told.
+pub(super) async fn look(cx: &LaneCx, path: &TreePath) -> Result<(Known, Option<Digest>), Fault> {
     cx.run.live.looks.fetch_add(1, Relaxed);
     match cx.destination.stat(path).await {
-        Ok(Some(Found { entry, stamp })) => Ok(Known::Seen(entry, stamp)),
-        Ok(None) => Ok(Known::Absent),
+        Ok(Some(Found { entry, stamp, digest })) => Ok((Known::Seen(entry, stamp), digest)),
+        Ok(None) => Ok((Known::Absent, None)),
         Err(e) => Err(Fault::destination(e)),
     }
 }
@@ -335,7 +358,7 @@ async fn write(cx: &LaneCx, item: &Item, entry: &Entry, mut target: Target) -> R
 /// Makes a further name, if the first one at the destination is known to hold what the source's holds.
 async fn link(cx: &LaneCx, first: &TreePath, target: &mut Target) -> Result<Option<Fate>, Fault> {
     let there = cx.destination.stat(first).await.map_err(Fault::destination)?;
-    let Some(Found { stamp: Some(stamp), .. }) = there else { return Ok(None) };
+    let Some(Found { stamp: Some(stamp), digest, .. }) = there else { return Ok(None) };
     let here = cx.source.stat(first).await.map_err(Fault::source)?;
     if !here.is_some_and(|f| is_of(&stamp, &f.entry)) {
         return Ok(None);
@@ -345,7 +368,7 @@ async fn link(cx: &LaneCx, first: &TreePath, target: &mut Target) -> Result<Opti
     let linked = cx.destination.put(target, body).await;
     target.meta.hard_link = None;
     match linked {
-        Ok(_) => Ok(Some(Fate::written(0, None))),
+        Ok(_) => Ok(Some(Fate::written(0, digest))),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Unsupported | ErrorKind::Other) => {
             Ok(None)
         }
@@ -407,20 +430,26 @@ fn same_link(cx: &LaneCx, item: &Item, meta: &Meta) -> Option<Fate> {
     let ours = (rules.resumed || item.doubt) && decide::last_change(there) >= rules.started_ns;
     let size = if let What::Entry(e) = &item.what { e.size } else { 0 };
     match rules.policy {
-        _ if ours => Some(Fate::written(size, None)),
+        _ if ours => Some(Fate::written(size, Some(Digest::of(want)))),
         ConflictPolicy::Overwrite => None,
-        _ => Some(Fate::of(Outcome::Unchanged, size, "")),
+        _ => Some(Fate::unchanged(size, Content::Digest(Digest::of(want)))),
     }
 }
 
 /// A write that must not replace anything met something: our own earlier write, whose answer was lost,
 /// or somebody else's.
 pub(super) async fn met(cx: &LaneCx, entry: &Entry, target: &Target) -> Fate {
-    if let Ok(known @ Known::Seen(_, Some(_))) = look(cx, &target.path).await
+    if let Ok((known, digest)) = look(cx, &target.path).await
         && matches!(&known, Known::Seen(_, Some(stamp)) if *stamp == target.stamp)
-        && let Ok(digest) = recall(cx, &known).await
     {
-        return Fate::written(entry.size, digest);
+        match digest {
+            Some(digest) => return Fate::written(entry.size, Some(digest)),
+            None => {
+                if let Ok(digest) = recall(cx, &known).await {
+                    return Fate::written(entry.size, digest);
+                }
+            }
+        }
     }
     Fate::of(Outcome::Skipped, entry.size, EXISTS)
 }

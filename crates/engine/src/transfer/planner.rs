@@ -8,7 +8,8 @@ use model::Outcome;
 
 use super::Compare;
 use super::book::{Line, LineKind, Planned, Record, Step};
-use super::item::{Item, What};
+use super::content::{Content, left};
+use super::item::{Fate, Item, What};
 use super::merge::{Beside, Listing, key_of};
 use super::run::Run;
 use crate::Select;
@@ -152,9 +153,10 @@ impl Planner {
         }
         let to_directory = beside.is_none();
         if to_directory && self.collides(&entry) {
-            let reason = "a file stands at the destination where this path needs a directory".into();
+            let reason = "a file stands at the destination where this path needs a directory";
             self.run.live.found(1, entry.size);
-            self.settled(entry, Outcome::Failed, reason).await;
+            let fate = Fate::of(Outcome::Failed, entry.size, reason);
+            self.settled(entry, fate).await;
             return Ok(());
         }
         let known = match beside {
@@ -178,8 +180,14 @@ impl Planner {
             self.files.push(entry.path.clone());
         }
         match decide(&self.run.rules(), &entry, &known) {
-            Action::Unchanged => self.settled(entry, Outcome::Unchanged, "".into()).await,
-            Action::Skip(reason) => self.settled(entry, Outcome::Skipped, reason.into()).await,
+            Action::Unchanged => {
+                let fate = Fate::unchanged(entry.size, left(&entry, &known, None, self.run.options.compare));
+                self.settled(entry, fate).await;
+            }
+            Action::Skip(reason) => {
+                let fate = Fate::of(Outcome::Skipped, entry.size, reason);
+                self.settled(entry, fate).await;
+            }
             Action::Write | Action::Look | Action::AlreadyWritten => {
                 let item = Item::new(self.segment, Step::Listed, What::Entry(entry), known);
                 self.push(Planned::Work(item)).await;
@@ -215,8 +223,8 @@ impl Planner {
         }
     }
 
-    async fn settled(&mut self, entry: Entry, outcome: Outcome, reason: std::borrow::Cow<'static, str>) {
-        self.run.live.settled(outcome, entry.size);
+    async fn settled(&mut self, entry: Entry, fate: Fate) {
+        self.run.live.settled(fate.outcome, fate.size);
         let kind = match entry.kind {
             EntryKind::Dir => LineKind::Dir,
             EntryKind::Symlink { .. } => LineKind::Link,
@@ -227,10 +235,10 @@ impl Planner {
         let line = Line {
             path: entry.path.as_bytes().into(),
             kind,
-            size: entry.size,
-            outcome,
-            digest: None,
-            reason,
+            size: fate.size,
+            outcome: fate.outcome,
+            content: fate.content,
+            reason: fate.reason,
         };
         let record = Record { segment: self.segment, step: Step::Listed, path, line: Some(line) };
         self.push(Planned::Settled(record)).await;
@@ -249,7 +257,8 @@ impl Planner {
         self.run.live.found(1, 0);
         self.run.live.settled(Outcome::Failed, 0);
         let kind = if step == Step::Nameless { LineKind::Nameless } else { LineKind::File };
-        let line = Line { path: name.into(), kind, size: 0, outcome: Outcome::Failed, digest: None, reason };
+        let (outcome, content) = (Outcome::Failed, Content::Unknown);
+        let line = Line { path: name.into(), kind, size: 0, outcome, content, reason };
         self.push(Planned::Settled(Record { segment: self.segment, step, path: None, line: Some(line) }))
             .await;
     }

@@ -9,12 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use connector::Digest;
 use model::Outcome;
 
 use super::book::{Line, LineKind};
+use super::content::Content;
 
-/// One JSON object per item: path, size, digest, outcome.
+/// One JSON object per item: path, size, what is known of the content, outcome. What was written or found
+/// unchanged has a `digest`, or the `etag` of the version that was found, or is marked `size_only`.
 pub const MANIFEST: &str = "manifest.jsonl";
 /// Everything that was read: `path,size,outcome`.
 pub const TOTAL: &str = "total.csv";
@@ -147,11 +148,27 @@ fn manifest_line(line: &Line) -> Vec<u8> {
         LineKind::Dir => v.extend_from_slice(b",\"kind\":\"dir\""),
         LineKind::Link => v.extend_from_slice(b",\"kind\":\"link\""),
     }
-    if let Some(Digest { crc64, .. }) = line.digest {
-        let _ = write!(v, ",\"digest\":\"crc64nvme:{crc64:016x}\"");
-    }
+    content_fields(&mut v, line);
     let _ = writeln!(v, ",\"outcome\":\"{}\"}}", outcome_name(line.outcome));
     v
+}
+
+/// What a later check can hold the destination to.
+fn content_fields(v: &mut Vec<u8>, line: &Line) {
+    let there = matches!(line.outcome, Outcome::Written | Outcome::Unchanged);
+    match &line.content {
+        Content::Digest(digest) => {
+            let _ = write!(v, ",\"digest\":\"{digest}\"");
+        }
+        Content::Version(etag) => {
+            v.extend_from_slice(b",\"etag\":");
+            let _ = serde_json::to_writer(v, etag);
+        }
+        Content::Unknown if there && line.kind != LineKind::Dir => {
+            v.extend_from_slice(b",\"size_only\":true")
+        }
+        Content::Unknown => {}
+    }
 }
 
 /// RFC 4180.
@@ -172,6 +189,7 @@ fn csv_field(v: &mut Vec<u8>, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use connector::Digest;
 
     fn line(path: &[u8], outcome: Outcome) -> Line {
         Line {
@@ -179,7 +197,7 @@ mod tests {
             kind: LineKind::File,
             size: 3,
             outcome,
-            digest: Some(Digest::of(b"abc")),
+            content: Content::Digest(Digest::of(b"abc")),
             reason: "no, \"never\"".into(),
         }
     }
@@ -193,11 +211,29 @@ mod tests {
                 Digest::of(b"abc")
             )
         );
-        let odd = Line { digest: None, kind: LineKind::Link, ..line(b"\xff", Outcome::Failed) };
+        let odd = Line { content: Content::Unknown, kind: LineKind::Link, ..line(b"\xff", Outcome::Failed) };
         assert_eq!(
             String::from_utf8(manifest_line(&odd)).unwrap(),
             "{\"path_b64\":\"/w==\",\"size\":3,\"kind\":\"link\",\"outcome\":\"failed\"}\n"
         );
+    }
+
+    #[test]
+    fn what_is_there_says_what_it_can_be_held_to() {
+        let tail = |content, kind, outcome| {
+            let text = manifest_line(&Line { content, kind, ..line(b"a", outcome) });
+            String::from_utf8(text).unwrap().split_once("3,").map(|(_, tail)| tail.to_owned())
+        };
+        let version = || Content::Version("d41d\"-2".into());
+        for (content, kind, want) in [
+            (version(), LineKind::File, "\"etag\":\"d41d\\\"-2\",\"outcome\":\"unchanged\"}\n"),
+            (Content::Unknown, LineKind::File, "\"size_only\":true,\"outcome\":\"unchanged\"}\n"),
+            (Content::Unknown, LineKind::Dir, "\"kind\":\"dir\",\"outcome\":\"unchanged\"}\n"),
+        ] {
+            assert_eq!(tail(content, kind, Outcome::Unchanged).unwrap(), want);
+        }
+        let skipped = tail(Content::Unknown, LineKind::File, Outcome::Skipped).unwrap();
+        assert_eq!(skipped, "\"outcome\":\"skipped\"}\n");
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Node {
     pub version: Box<str>,
     pub modified_ns: i64,
     pub stamp: Option<Stamp>,
+    /// Of what was written together with the stamp.
+    pub digest: Option<Digest>,
 }
 
 #[derive(Default)]
@@ -127,8 +129,10 @@ impl Memory {
                     stamp: None,
                 });
             }
+                    digest: None,
         }
-        s.nodes.insert(key.to_vec(), Node { what, meta, version, modified_ns: at, stamp: None });
+        let node = Node { what, meta, version, modified_ns: at, stamp: None, digest: None };
+        s.nodes.insert(key.to_vec(), node);
     }
 
     pub fn file(&self, key: &str, content: &[u8]) {
@@ -186,7 +190,7 @@ impl Memory {
         };
         let size = match &node.what {
             What::File(c) => c.len() as u64,
-            What::Symlink(t) if self.style == Style::Bucket => t.len() as u64,
+            What::Symlink(t) => t.len() as u64,
             _ => 0,
         };
         Entry {
@@ -209,7 +213,7 @@ impl Memory {
     fn place(&self, s: &mut State, target: &Target, meta: Meta, what: What) -> Result<Stored> {
         let path = target.path.as_bytes();
         let digest = match &what {
-            What::File(c) => Digest::of(c),
+            What::File(c) | What::Symlink(c) => Digest::of(c),
             _ => Digest::EMPTY,
         };
         let at = self.now(s);
@@ -229,7 +233,8 @@ impl Memory {
             Style::Bucket => at,
         };
         let stamp = stamped.then(|| target.stamp.clone());
-        let node = Node { what, meta, version: version.clone(), modified_ns, stamp };
+        let kept = (self.style == Style::Directory && stamp.is_some()).then_some(digest);
+        let node = Node { what, meta, version: version.clone(), modified_ns, stamp, digest: kept };
         s.nodes.insert(path.to_vec(), node);
         s.writes.push(path.to_vec());
         Ok(Stored { version: Some(version), digest })
@@ -249,6 +254,7 @@ impl Memory {
                 stamp: None,
             });
         }
+                digest: None,
         Ok(())
     }
 }
@@ -406,7 +412,7 @@ impl Lane for MemoryLane {
             {
                 (entry.kind, entry.size) = (EntryKind::File, c.len() as u64);
             }
-            Found { entry, stamp: node.stamp }
+            Found { entry, stamp: node.stamp, digest: node.digest }
         }))
     }
 
@@ -484,7 +490,8 @@ impl Lane for MemoryLane {
         let version = self.0.version(s, &What::Dir, at);
         let stamp = (self.0.style == Style::Bucket).then(|| target.stamp.clone());
         let modified_ns = if self.0.style == Style::Bucket { at } else { target.meta.mtime_ns.unwrap_or(at) };
-        s.nodes.insert(key, Node { what: What::Dir, meta: target.meta.clone(), version, modified_ns, stamp });
+        let (what, meta) = (What::Dir, target.meta.clone());
+        s.nodes.insert(key, Node { what, meta, version, modified_ns, stamp, digest: None });
         match mishap {
             Some(Mishap::After(kind)) => Err(Error::new(kind, "scripted: the answer was lost")),
             _ => Ok(()),

@@ -36,9 +36,11 @@ pub async fn run(client: &Client, folder: &Path, keys: &Keys) -> Result<bool, St
         say!("\n{name}  ({id}, {})\n{}", task.status, words::ledger(&task.ledger));
         let receipt: api_admin::wire::VerificationView = operator(client, "VerifyReceipt", id).await?;
         say!(
-            "receipt: {} items and {} read again, {}",
+            "receipt: {} items, {} of them read again ({}), {} known by size only: {}",
             words::count(receipt.items),
+            words::count(receipt.by_content),
             words::size(receipt.bytes),
+            words::count(receipt.by_size),
             if receipt.ok { "all as signed for" } else { "NOT as signed for" }
         );
         all_well &= receipt.ok && task.ledger.balanced && task.status == "completed";

@@ -26,9 +26,12 @@ pub async fn run(client: &Client, command: ReceiptCommand) -> Result<Answer, Str
             let v: VerificationView = call(client, "VerifyReceipt", json!({ "id": task })).await?;
             let verdict = if v.ok { "the receipt holds" } else { "THE RECEIPT DOES NOT HOLD" };
             let mut text = format!(
-                "{verdict}: {} items, {} read again; {} missing, {} different, {} unreadable; manifest {}",
+                "{verdict}: {} items: {} by content ({} read again), {} by size only; \
+                 {} missing, {} different, {} unreadable; manifest {}",
                 words::count(v.items),
+                words::count(v.by_content),
                 words::size(v.bytes),
+                words::count(v.by_size),
                 v.missing,
                 v.different,
                 v.unreadable,
