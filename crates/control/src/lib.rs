@@ -35,6 +35,7 @@ pub use nouns::{
     Upkeep, Usage, Verification,
 };
 pub use seams::{Dispatch, Trees};
+pub use receipts::ReportAccess;
 pub use store::{FlowFilter, Page, Span, TaskFilter};
 
 use model::{Sealed, Timestamp};

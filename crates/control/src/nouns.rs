@@ -49,6 +49,12 @@ pub struct Limits {
     pub plan_seconds: u64,
     /// Seconds that a probe may take.
     pub probe_seconds: u64,
+    /// Seconds that the address of a report opens it.
+    pub report_link_seconds: u64,
+    /// Seconds that a request waits for a directory to be emptied; the work goes on behind it.
+    pub empty_seconds: u64,
+    /// Milliseconds that a request waits for a fileset to be counted.
+    pub count_wait_ms: u64,
 }
 
 impl Default for Limits {
@@ -62,6 +68,10 @@ impl Default for Limits {
             plan_items: 1_000_000,
             plan_seconds: 20,
             probe_seconds: 3,
+            report_link_seconds: 24 * 3600,
+            // The SDKs give up after 10 s.
+            empty_seconds: 8,
+            count_wait_ms: 2000,
         }
     }
 }

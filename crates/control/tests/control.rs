@@ -300,11 +300,17 @@ async fn report_names_and_tokens() {
         assert_eq!(c.report_path(&bad.into(), "failed.csv"), None, "{bad:?}");
     }
     let token = c.report_token(&t, "failed.csv");
-    assert!(c.check_report_token(&t, "failed.csv", &token));
-    assert!(!c.check_report_token(&t, "total.csv", &token));
-    assert!(!c.check_report_token(&"task-2".into(), "failed.csv", &token));
-    for bad in ["", "0", "zz", &token[2..], &format!("{token}00"), &token.replace('0', "1")] {
-        assert!(bad == token || !c.check_report_token(&t, "failed.csv", bad), "{bad}");
+    let check = |token: &str| c.check_report_token(&t, "failed.csv", token);
+    assert_eq!(check(&token), ReportAccess::Granted);
+    assert_eq!(c.check_report_token(&t, "total.csv", &token), ReportAccess::Refused);
+    assert_eq!(c.check_report_token(&"task-2".into(), "failed.csv", &token), ReportAccess::Refused);
+    for i in 0..token.len() {
+        let mut forged = token.clone().into_bytes();
+        forged[i] = if forged[i] == b'0' { b'1' } else { b'0' };
+        assert_eq!(check(&String::from_utf8(forged).unwrap()), ReportAccess::Refused, "digit {i}");
+    }
+    for bad in ["", "0", "zz", "é", &token[2..], &token[..16], &format!("{token}00"), &"0".repeat(1 << 20)] {
+        assert_eq!(check(bad), ReportAccess::Refused, "{bad:.40}");
     }
 }
 
@@ -431,5 +437,27 @@ async fn what_was_left_as_it_was_is_proved_as_far_as_it_is_known() {
     v.different.sort();
     assert_eq!(v.different, ["digest", "etag", "in-parts"]);
     assert_eq!((v.by_content, v.by_size, v.holds()), (0, 1, false), "what was not proved is not said to be");
+}
+
+#[tokio::test]
+async fn the_address_of_a_report_ends_and_is_made_anew() {
+    let h = Harness::new().await;
+    let (c, t) = (&h.control, TaskId::from("task-1"));
+    let first = c.report_token(&t, "failed.csv");
+    let ends = Timestamp(h.clock.now().0 + 24 * 3600 * 1_000_000);
+    h.clock.advance(24 * 3600 * 1_000_000 - 1);
+    assert_eq!(c.check_report_token(&t, "failed.csv", &first), ReportAccess::Granted);
+    let second = c.report_token(&t, "failed.csv");
+    h.clock.advance(1);
+    assert_eq!(c.check_report_token(&t, "failed.csv", &first), ReportAccess::Expired(ends));
+    assert_eq!(
+        c.check_report_token(&t, "total.csv", &first),
+        ReportAccess::Refused,
+        "not even that it ended"
+    );
+    assert_eq!(c.check_report_token(&t, "failed.csv", &second), ReportAccess::Granted);
+    // An end that somebody else wrote is nobody's.
+    let later = format!("{:016x}{}", i64::MAX, &first[16..]);
+    assert_eq!(c.check_report_token(&t, "failed.csv", &later), ReportAccess::Refused);
 }
 

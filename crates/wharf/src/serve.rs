@@ -157,6 +157,7 @@ pub async fn start(config: &Config) -> Result<Running, String> {
             flows_per_file_system: u32::try_from(config.limits.flows_per_file_system).unwrap_or(u32::MAX),
             ..control::Limits::default()
         },
+            report_link_seconds: config.listen.report_link_seconds,
         data_dir: config.data_dir.clone(),
         seal: key,
     });

@@ -204,8 +204,9 @@ async fn a_task_is_watched_from_the_queue_to_its_lists() {
     assert_eq!((counts, sizes), ([2, 1, 1], [15, 10, 5]));
     let url = ended["FileFailedList"].as_str().unwrap();
     let token = url.strip_prefix(&format!("http://127.0.0.1:8480/reports/{id}/failed.csv?token=")).unwrap();
-    assert!(w.control.check_report_token(&model::TaskId(id.clone()), "failed.csv", token));
-    assert!(!w.control.check_report_token(&model::TaskId(id.clone()), "total.csv", token));
+    let task = model::TaskId(id.clone());
+    assert_eq!(w.control.check_report_token(&task, "failed.csv", token), control::ReportAccess::Granted);
+    assert_eq!(w.control.check_report_token(&task, "total.csv", token), control::ReportAccess::Refused);
     let code = w.code("StopLifecycleDataTask", json!({"TaskId": id})).await;
     assert_eq!(code, "UnsupportedOperation.InvalidLifecycleDataTaskStatus");
 }

@@ -39,6 +39,8 @@ pub struct Listen {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// How clients reach this server, for download addresses; default: from the request's `Host`.
     pub public_url: Option<String>,
+    /// Seconds that such an address opens its report.
+    pub report_link_seconds: u64,
     /// Connections at once.
     pub max_connections: usize,
 }
@@ -183,6 +185,7 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
             address: SocketAddr::from(([127, 0, 0, 1], 8480)),
             tls: None,
             public_url: None,
+            report_link_seconds: 24 * 3600,
             max_connections: 1024,
         },
         state: StateConfig { url: None, master_key_file: data_dir.join("master.key") },
@@ -265,6 +268,9 @@ fn listen(s: &mut Section<'_, '_, '_>, out: &mut Listen, base: &Path) {
     out.public_url = s.text("public_url");
     if out.public_url.as_deref().is_some_and(|u| !is_http(u)) {
         s.problem("public_url", "must start with http:// or https://");
+    }
+    if let Some(n) = s.integer("report_link_seconds", 1..=366 * 24 * 3600) {
+        out.report_link_seconds = n;
     }
     if let Some(n) = s.integer("max_connections", 1..=100_000) {
         out.max_connections = usize::try_from(n).unwrap_or(1024);

@@ -15,6 +15,7 @@ address = "127.0.0.1:8480"          # one port for all clouds' SDKs and the comm
 # tls_certificate = "cert.pem"      # PEM chain and key: the port then speaks HTTPS
 # tls_key = "key.pem"
 # public_url = "https://wharf.example.com"   # how clients reach it, for report downloads
+# report_link_seconds = 86400       # how long the address of a report opens it; every listing gives a new one
 # max_connections = 1024
 
 [state]
