@@ -141,7 +141,7 @@ impl<'a> Request<'a> {
         answer.map_err(|e| fault::of_directory(name, &e))
     }
 
-    /// A fileset with its use measured anew.
+    /// A fileset with its use, counted anew where that is due and quick.
     ///
     /// # Errors
     /// As [`Request::directory_there`].

@@ -320,18 +320,42 @@ async fn a_file_system_has_at_most_ten_flows_and_pages_hold_ten() {
 }
 
 #[tokio::test]
-async fn general_flows_never_wipe_a_fileset() {
+async fn general_flows_wipe_a_fileset_only_with_the_operators_word() {
     let w = World::new().await;
-    write(&w.at("cpfs-1", "full/file"), "precious");
-    write(&w.at("cpfs-burn", "full/file"), "precious");
-    let base = json!({"FileSystemId":"cpfs-1","SourceStorage":"oss://bucket-a","Throughput":600});
     for fs in ["cpfs-1", "cpfs-burn"] {
+        write(&w.at(fs, "full/deep/file"), "precious");
+        write(&w.at(fs, "beside"), "precious");
         let full =
             w.id("CreateFileset", json!({"FileSystemId":fs,"FileSystemPath":"/full/"}), "FsetId").await;
-        let f = w.refused("CreateDataFlow", with(&base, json!({"FileSystemId":fs,"FsetId":full}))).await;
-        assert_eq!((f.http, f.code.as_ref()), (403, "OperationDenied.InvalidState"));
-        assert!(f.message.starts_with("The operation is not permitted when the status is processing."));
+        let flow = json!({"FileSystemId":fs,"FsetId":full,"SourceStorage":"oss://bucket-a","Throughput":600});
+        if fs == "cpfs-1" {
+            for dry in [true, false] {
+                let f = w.refused("CreateDataFlow", with(&flow, json!({"DryRun":dry}))).await;
+                assert_eq!((f.http, f.code.as_ref()), (403, "OperationDenied.InvalidState"));
+                assert!(
+                    f.message.starts_with("The operation is not permitted when the status is processing.")
+                );
+            }
+            assert!(w.at(fs, "full/deep/file").exists() && flows(&w, fs, json!([])).await.is_empty());
+            continue;
+        }
+        // Neither a dry run nor a request that is refused destroys anything.
+        w.ask("CreateDataFlow", with(&flow, json!({"DryRun":true}))).await;
+        for bad in [json!({"SourceStorage":"oss://bucket-gone"}), json!({"Throughput":700})] {
+            w.refused("CreateDataFlow", with(&flow, bad)).await;
+        }
+        assert!(w.at(fs, "full/deep/file").exists());
+        w.ask("CreateDataFlow", flow).await;
+        assert_eq!(std::fs::read_dir(w.at(fs, "full")).unwrap().count(), 0);
+        assert!(w.at(fs, "beside").exists());
+        assert_eq!(flows(&w, fs, json!([])).await.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn general_flows_are_made_stopped_and_started() {
+    let w = World::new().await;
+    let base = json!({"FileSystemId":"cpfs-1","SourceStorage":"oss://bucket-a","Throughput":600});
     let (flow, fset) = general_flow(&w).await;
     std::fs::create_dir_all(w.at("cpfs-1", "fset/sub")).unwrap();
     let base = with(&base, json!({"FsetId":fset}));
@@ -923,7 +947,8 @@ async fn filesets_keep_their_rules() {
     .await;
     write(&w.at("bmcpfs-1", "data/set/f"), "12345");
     let one = json!({"FileSystemId":"bmcpfs-1","FsetId":id});
-    let got = w.ask("GetFileset", one.clone()).await;
+    let (got, counted) = w.noted("GetFileset", one.clone()).await;
+    assert_eq!(counted.as_deref(), Some("2026-11-22T10:24:12Z"), "of when the use is");
     assert_eq!(
         got["Data"],
         json!({"CreateTime":"2026-11-22 10:24:12","DeletionProtection":true,"Description":"","FileCountUsage":1,

@@ -108,6 +108,15 @@ pub enum Reply {
         /// The body.
         body: Vec<u8>,
     },
+    /// One of the above with a header of ours (`x-wharf-…`): what the vendor's model has no field for.
+    Noted {
+        /// The answer.
+        reply: Box<Reply>,
+        /// The header's name, lower-case.
+        header: &'static str,
+        /// Its value.
+        value: String,
+    },
 }
 
 impl fmt::Debug for Reply {
@@ -118,6 +127,7 @@ impl fmt::Debug for Reply {
             Self::Rest { status, body, .. } => {
                 f.debug_tuple("Rest").field(status).field(&body.len()).finish()
             }
+            Self::Noted { reply, header, .. } => f.debug_tuple("Noted").field(reply).field(header).finish(),
         }
     }
 }
@@ -127,6 +137,12 @@ impl Reply {
     #[must_use]
     pub fn empty() -> Self {
         Self::Fields(Map::new())
+    }
+
+    /// The same answer with a header of ours.
+    #[must_use]
+    pub fn with_header(self, header: &'static str, value: String) -> Self {
+        Self::Noted { reply: Box::new(self), header, value }
     }
 
     /// Serialises `fields` (a struct or map without `RequestId`) straight to text.

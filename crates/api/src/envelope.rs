@@ -25,6 +25,11 @@ pub struct Wrapping {
 #[must_use]
 pub fn answer(cloud: Cloud, outcome: &Result<Reply, Fault>, wrapping: &Wrapping) -> Response<Bytes> {
     match (cloud, outcome) {
+        (_, Ok(Reply::Noted { reply, header, value })) => {
+            let mut response = answer(cloud, &Ok((**reply).clone()), wrapping);
+            put(&mut response, header, value);
+            response
+        }
         (_, Ok(Reply::Rest { status, content_type, body })) => {
             rest(cloud, *status, content_type, body, wrapping)
         }
@@ -92,7 +97,7 @@ fn with_id(out: &mut Vec<u8>, reply: &Reply, request_id: &str) {
     match reply {
         Reply::Fields(fields) => out.extend_from_slice(&json_of(fields)),
         Reply::Raw(text) => out.extend_from_slice(text.trim_ascii()),
-        Reply::Rest { .. } => {}
+        Reply::Rest { .. } | Reply::Noted { .. } => {}
     }
     if out.len() < start + 2 || out.last() != Some(&b'}') {
         out.truncate(start);
@@ -183,6 +188,12 @@ mod tests {
         assert_eq!(
             (&v["error_code"], &v["errorCode"], &v["message"]),
             (&v["errorCode"], &v["error_code"], &v["error_msg"])
+        );
+        let noted = Reply::from(json!({"a": 1})).with_header("x-wharf-note", "n".to_owned());
+        let r = answer(Cloud::Alibaba, &Ok(noted), &w);
+        assert_eq!(
+            (r.headers()["x-wharf-note"].to_str().unwrap(), &r.body()[..]),
+            ("n", &br#"{"a":1,"RequestId":"ID"}"#[..])
         );
         let r = answer(Cloud::Huawei, &Ok(Reply::Rest { status: 204, content_type: "", body: vec![] }), &w);
         assert!(r.status() == 204 && !r.headers().contains_key(CONTENT_TYPE));

@@ -13,7 +13,9 @@
 //!
 //! It is not load-on-read, and it knows no object store: metadata arrives as [`connector::Meta`].
 
+mod count;
 mod dirs;
+mod empty;
 mod fault;
 mod lane;
 mod meta;
@@ -128,6 +130,32 @@ impl PosixTree {
             Ok(root) => Ok(Self { root: Arc::new(root) }),
             Err(e) => Err(fault(e, format_args!("open directory {}", path.display()))),
         }
+    }
+}
+
+impl PosixTree {
+    /// Removes everything in the directory; the directory itself stays. Blocks for as long as it takes.
+    /// Returns how many items were removed. An interrupted call is simply repeated.
+    ///
+    /// Nothing outside is touched: symbolic links are removed and not followed, further names of a file are
+    /// removed and its others stay, and a mount point anywhere below is refused.
+    ///
+    /// # Errors
+    /// It stops at the first thing that can't be removed, and names it: `Denied`; `Unacceptable` a mount
+    /// point; `Changed` somebody moves or fills what is being emptied; `Unsupported` a kernel without
+    /// `openat2`, which could not promise the above.
+    pub fn empty(&self) -> Result<u64> {
+        empty::empty(&self.root)
+    }
+
+    /// Bytes and number of everything below that is not a directory, our own temporary files left out. A
+    /// file counts under each of its names. Blocks for as long as it takes; what can't be read, or vanishes
+    /// meanwhile, is not counted.
+    ///
+    /// # Errors
+    /// When the directory itself can't be read.
+    pub fn count(&self) -> Result<(u64, u64)> {
+        count::count(&self.root).map_err(|e| fault(e, format_args!("count {}", self.root.path.display())))
     }
 }
 

@@ -93,11 +93,21 @@ pub(crate) fn openat(dir: BorrowedFd<'_>, name: &[u8], flags: c_int, mode: u32) 
 
 /// `openat2` beneath `dir`, through no symbolic link at any component.
 pub(crate) fn open_beneath(dir: BorrowedFd<'_>, path: &[u8], flags: c_int) -> io::Result<OwnedFd> {
+    openat2(dir, path, flags, libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS)
+}
+
+/// As [`open_beneath`], and onto no other mount (`EXDEV`): not another file system, not a bind mount.
+pub(crate) fn open_on_mount(dir: BorrowedFd<'_>, path: &[u8], flags: c_int) -> io::Result<OwnedFd> {
+    let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV;
+    openat2(dir, path, flags, resolve)
+}
+
+fn openat2(dir: BorrowedFd<'_>, path: &[u8], flags: c_int, resolve: u64) -> io::Result<OwnedFd> {
     with_cstr(path, |path| {
         // SAFETY: all-zero bytes are a valid `open_how`.
         let mut how: libc::open_how = unsafe { std::mem::zeroed() };
         how.flags = u64::from((flags | libc::O_CLOEXEC).cast_unsigned());
-        how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
+        how.resolve = resolve;
         // SAFETY: `path` is NUL-terminated, `how` is valid for its own size, `dir` is open.
         let fd = call(|| unsafe {
             libc::syscall(
@@ -169,6 +179,12 @@ pub(crate) fn getdents(dir: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize>
         libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), buf.as_mut_ptr(), buf.len())
     })?;
     Ok(usize::try_from(n).unwrap_or(0))
+}
+
+/// Lets the next [`getdents`] begin at the first entry again.
+pub(crate) fn rewind(dir: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: plain numbers and an open descriptor.
+    call(|| unsafe { libc::lseek(dir.as_raw_fd(), 0, libc::SEEK_SET) }).map(drop)
 }
 
 /// `mkdirat`.

@@ -1,13 +1,44 @@
 //! Filesets: directories with a name and a quota of their own.
+//!
+//! What destroys files here is asked for in three places: by the caller (an action that does so in the
+//! product), by the operator (`allow_destroy`), and of one request at a time ([`Held`]).
 
-use model::{FileSystemId, Fileset, FilesetId, FilesetStatus, Quota};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use model::{DirectoryEnd, FileSystem, FileSystemId, Fileset, FilesetId, FilesetStatus, Quota};
+use runtime::TaskKind;
+
+use crate::error::lost_call;
 use crate::folder::Folder;
 use crate::resources::below;
 use crate::{Caller, Control, Error, ErrorKind, FilesetChange, NewFileset, Noun, Result};
 
-/// Items that are looked at when a fileset is measured.
-const MEASURED_ITEMS: u64 = 10_000_000;
+/// Filesets that are being bound, emptied or removed.
+pub(crate) type AtWork = Arc<Mutex<HashSet<FilesetId>>>;
+
+/// A fileset that no other request may bind, empty or remove meanwhile.
+pub(crate) struct Held(AtWork, FilesetId);
+
+impl Held {
+    fn new(all: &AtWork, id: &FilesetId) -> Result<Self> {
+        let new = all.lock().is_ok_and(|mut all| all.insert(id.clone()));
+        if new {
+            return Ok(Self(all.clone(), id.clone()));
+        }
+        let message = format!("fileset {id} is still being emptied or bound by another request");
+        Err(Error::new(ErrorKind::InvalidState, message))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Ok(mut all) = self.0.lock() {
+            all.remove(&self.1);
+        }
+    }
+}
 
 impl Control {
     /// Makes a fileset and its directory, if that is missing. Its parent must be there.
@@ -24,10 +55,10 @@ impl Control {
                 return Err(Error::new(ErrorKind::Exists(Noun::Fileset), message).field("path"));
             }
         }
-        below(&fs, &path, |root, names| {
+        let made = below(&fs, &path, |root, names| {
             let parents = names.split_last().map_or(&[][..], |(_, parents)| parents);
             match Folder::find(root, parents)? {
-                Some(_) => Folder::make(root, names).map(drop),
+                Some(_) => Folder::make(root, names),
                 None => Err(Error::not_found(Noun::Directory, parents.join("/")).field("path")),
             }
         })
@@ -44,6 +75,8 @@ impl Control {
             status: FilesetStatus::Created,
             space_used: 0,
             files_used: 0,
+            // A directory that was just made is known to be empty.
+            counted: made.then_some(now),
             created: now,
             updated: now,
         };
@@ -81,38 +114,43 @@ impl Control {
     /// Changes a fileset.
     ///
     /// # Errors
-    /// `NotFound`, `InvalidState` when it is being removed or a new limit is below the present use.
+    /// `NotFound`, `InvalidState` when it is being removed, or a new limit is below the use as it was last
+    /// counted.
     pub async fn update_fileset(&self, c: &Caller, id: &FilesetId, change: FilesetChange) -> Result<Fileset> {
-        let mut f = match change.quota {
-            Some(Some(_)) => self.measure_fileset(c, id).await?,
-            _ => self.fileset(c, id).await?,
-        };
-        if f.status != FilesetStatus::Created {
-            return Err(Error::new(
-                ErrorKind::InvalidState,
-                format!("fileset {id} is being made or removed"),
-            ));
+        match change.quota {
+            Some(Some(_)) => drop(self.measure_fileset(c, id).await?),
+            _ => drop(self.fileset(c, id).await?),
         }
-        if let Some(Some(quota)) = change.quota {
-            refuse_small(&f, quota)?;
-        }
-        f.quota = change.quota.unwrap_or(f.quota);
-        f.description = change.description.unwrap_or(f.description);
-        f.deletion_protection = change.deletion_protection.unwrap_or(f.deletion_protection);
-        f.updated = self.now();
-        self.0.store.update_fileset(&f).await?;
-        Ok(f)
+        let now = self.now();
+        let changed = self.0.store.change_fileset(id, |f| {
+            if f.status != FilesetStatus::Created {
+                let message = format!("fileset {id} is being made or removed");
+                return Err(Error::new(ErrorKind::InvalidState, message));
+            }
+            if let Some(Some(quota)) = change.quota {
+                refuse_small(f, quota)?;
+            }
+            f.quota = change.quota.unwrap_or(f.quota);
+            f.description = change.description.unwrap_or_else(|| f.description.clone());
+            f.deletion_protection = change.deletion_protection.unwrap_or(f.deletion_protection);
+            f.updated = now;
+            Ok(())
+        });
+        changed.await.map_err(|e| gone(e, id))?
     }
 
     /// Removes a fileset. With `allow_destroy` of its file system its files go too; without it, only an
-    /// empty one is removed.
+    /// empty one is removed. Large ones take their time: after a few seconds the call returns, the fileset
+    /// is `Releasing`, and goes when its last file has. One that could not be removed stays so, and may be
+    /// deleted again.
     ///
     /// # Errors
-    /// `NotFound`, `InvalidState` when it is protected, `InUse` when a flow is bound to it, `Denied` when
-    /// it holds files and the operator does not allow to destroy them.
+    /// `NotFound`, `InvalidState` when it is protected, another request is at work on it, or something in it
+    /// can't be removed; `InUse` when a flow is bound to it; `Denied` when it holds files and the operator
+    /// does not allow to destroy them.
     pub async fn delete_fileset(&self, c: &Caller, fs: &FileSystemId, id: &FilesetId) -> Result<()> {
         let fs = self.file_system(fs).await?;
-        let mut f = self.fileset(c, id).await?;
+        let f = self.fileset(c, id).await?;
         if f.file_system != fs.id {
             return Err(Error::not_found(Noun::Fileset, id));
         }
@@ -120,10 +158,8 @@ impl Control {
             let message = format!("fileset {id} is protected against deletion");
             return Err(Error::new(ErrorKind::InvalidState, message));
         }
-        let filter = store::FlowFilter { fileset: vec![id.clone()], ..Default::default() };
-        if self.0.store.flows(&filter, store::Page { limit: 1, ..Default::default() }).await?.1 > 0 {
-            return Err(Error::new(ErrorKind::InUse, format!("a flow is bound to fileset {id}")));
-        }
+        let held = Held::new(&self.0.at_work, id)?;
+        self.refuse_bound(id).await?;
         if !fs.allow_destroy && !matches!(self.directory_is_empty(&fs, &f.path).await, Ok(true)) {
             let gone = matches!(self.directory_exists(&fs, &f.path).await, Ok(false));
             if !gone {
@@ -132,35 +168,141 @@ impl Control {
             }
         }
         // Said before it is done, so that nobody is offered a fileset whose files are half gone.
-        f.status = FilesetStatus::Releasing;
-        f.updated = self.now();
-        self.0.store.update_fileset(&f).await?;
-        let destroy = fs.allow_destroy;
-        below(&fs, &f.path, move |root, names| remove(root, names, destroy)).await?;
-        self.0.store.remove_fileset(id).await.map_err(|e| match e.kind() {
+        let now = self.now();
+        let said = self.0.store.change_fileset(id, |f| {
+            (f.status, f.updated) = (FilesetStatus::Releasing, now);
+            Ok::<_, Error>(())
+        });
+        said.await.map_err(|e| gone(e, id))??;
+        let this = self.clone();
+        let work = runtime::spawn(TaskKind::Housekeeping, async move { this.release(fs, f, held).await });
+        let wait = Duration::from_secs(self.0.limits.empty_seconds);
+        match tokio::time::timeout(wait, work).await {
+            Ok(done) => done.map_err(lost_call)?,
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Removes the files, the directory and the record of a fileset that is `Releasing`.
+    async fn release(&self, fs: FileSystem, f: Fileset, held: Held) -> Result<()> {
+        let there = self.directory_exists(&fs, &f.path).await?;
+        let held = if there && fs.allow_destroy { self.emptied(&fs, &f.path, held).await? } else { held };
+        below(&fs, &f.path, remove).await?;
+        let removed = self.0.store.remove_fileset(&f.id).await;
+        self.forget_counts(&f.id);
+        drop(held);
+        removed.map(drop).map_err(|e| match e.kind() {
             store::ErrorKind::Conflict => Error::new(ErrorKind::InUse, e.message()),
             _ => e.into(),
-        })?;
+        })
+    }
+
+    /// Goes on with the filesets whose removal was interrupted.
+    pub(crate) async fn release_again(&self) -> Result<()> {
+        for fs in self.file_systems().await? {
+            for f in self.0.store.filesets(&fs.id).await? {
+                if f.status != FilesetStatus::Releasing {
+                    continue;
+                }
+                let Ok(held) = Held::new(&self.0.at_work, &f.id) else { continue };
+                let (this, fs) = (self.clone(), fs.clone());
+                runtime::spawn(TaskKind::Housekeeping, async move {
+                    let id = f.id.clone();
+                    if let Err(e) = this.release(fs, f, held).await {
+                        tracing::warn!(fileset = %id, error = %e, "a fileset is not removed yet");
+                    }
+                });
+            }
+        }
         Ok(())
     }
 
-    /// Counts what a fileset holds and stores the result.
+    /// Makes a fileset ready for a flow: nobody else binds or removes it while the answer is held, and with
+    /// `empty` nothing is in it any more.
     ///
     /// # Errors
-    /// `NotFound`, `BadPath`, `Unreachable`.
-    pub async fn measure_fileset(&self, c: &Caller, id: &FilesetId) -> Result<Fileset> {
-        let mut f = self.fileset(c, id).await?;
-        let fs = self.file_system(&f.file_system).await?;
-        let (bytes, files) = below(&fs, &f.path, |root, names| match Folder::find(root, names)? {
-            Some(folder) => folder.measure(MEASURED_ITEMS),
-            None => Ok((0, 0)),
-        })
-        .await?;
-        if (f.space_used, f.files_used) != (bytes, files) {
-            (f.space_used, f.files_used) = (bytes, files);
-            self.0.store.update_fileset(&f).await?;
+    /// `NotFound`; `InUse` a flow is bound to it; `InvalidState` it is not `Created`, another request is at
+    /// work on it, it holds files that the operator does not allow to destroy or that can't be removed, or it
+    /// takes longer than a request may: then it is emptied further, and the same request succeeds later.
+    pub(crate) async fn ready_for_flow(
+        &self,
+        c: &Caller,
+        fs: &FileSystem,
+        id: &FilesetId,
+        empty: bool,
+    ) -> Result<Held> {
+        let held = Held::new(&self.0.at_work, id)?;
+        let f = self.fileset(c, id).await?;
+        if f.status != FilesetStatus::Created {
+            return Err(Error::new(
+                ErrorKind::InvalidState,
+                format!("fileset {id} is being made or removed"),
+            ));
         }
-        Ok(f)
+        self.refuse_bound(id).await?;
+        if !empty || self.directory_is_empty(fs, &f.path).await? {
+            return Ok(held);
+        }
+        if !fs.allow_destroy {
+            let message = "the fileset holds files, and the operator does not allow to destroy them";
+            return Err(Error::new(ErrorKind::InvalidState, message));
+        }
+        tracing::info!(fileset = %id, "is emptied for a new flow");
+        let (this, fs, path) = (self.clone(), fs.clone(), f.path);
+        let work =
+            runtime::spawn(TaskKind::Housekeeping, async move { this.emptied(&fs, &path, held).await });
+        let wait = Duration::from_secs(self.0.limits.empty_seconds);
+        match tokio::time::timeout(wait, work).await {
+            Ok(done) => done.map_err(lost_call)?,
+            Err(_) => {
+                let message = format!("fileset {id} is still being emptied: ask again");
+                Err(Error::new(ErrorKind::InvalidState, message))
+            }
+        }
+    }
+
+    async fn refuse_bound(&self, id: &FilesetId) -> Result<()> {
+        let filter = store::FlowFilter { fileset: vec![id.clone()], ..Default::default() };
+        let one = store::Page { limit: 1, ..Default::default() };
+        match self.0.store.flows(&filter, one).await?.1 {
+            0 => Ok(()),
+            _ => {
+                Err(Error::new(ErrorKind::InUse, format!("a flow is bound to fileset {id}")).field("fileset"))
+            }
+        }
+    }
+
+    /// Removes what a directory holds; gives back the hold that kept others away meanwhile.
+    async fn emptied(&self, fs: &FileSystem, path: &str, held: Held) -> Result<Held> {
+        let (trees, end) = (self.0.trees.clone(), end_of(fs, path));
+        let (done, held) =
+            runtime::aside("empty", move || (trees.empty(&end), held)).await.map_err(lost_call)?;
+        match done {
+            Ok(items) => tracing::info!(file_system = %fs.id, path, items, "emptied"),
+            Err(e) => {
+                tracing::warn!(file_system = %fs.id, path, error = %e, "not emptied");
+                // Paths below the fileset help its owner; where it lies on this machine is not told.
+                let text = e.to_string();
+                let root = fs.root.display().to_string();
+                let why = if text.contains(&root) { "its directory can't be opened" } else { &text };
+                let message = format!("the fileset could not be emptied: {why}");
+                return Err(Error::new(ErrorKind::InvalidState, message));
+            }
+        }
+        Ok(held)
+    }
+}
+
+/// A fileset's directory as an end of a transfer.
+pub(crate) fn end_of(fs: &FileSystem, path: &str) -> DirectoryEnd {
+    let path = path.trim_start_matches('/').to_owned();
+    DirectoryEnd { file_system: fs.id.clone(), root: fs.root.clone(), path }
+}
+
+pub(crate) fn gone(e: store::Error, id: &FilesetId) -> Error {
+    match e.kind() {
+        store::ErrorKind::NotFound => Error::not_found(Noun::Fileset, id),
+        _ => e.into(),
     }
 }
 
@@ -184,14 +326,11 @@ fn refuse_small(f: &Fileset, quota: Quota) -> Result<()> {
     Ok(())
 }
 
-fn remove(root: &std::path::Path, names: &[&str], destroy: bool) -> Result<()> {
+fn remove(root: &std::path::Path, names: &[&str]) -> Result<()> {
     let Some((name, parents)) = names.split_last() else { return Ok(()) };
     let Some(folder) = Folder::find(root, parents)? else { return Ok(()) };
-    if destroy {
-        return folder.remove_all(name);
-    }
     match folder.remove_empty(name)? {
         true => Ok(()),
-        false => Err(Error::new(ErrorKind::Denied, "the fileset has got files meanwhile")),
+        false => Err(Error::new(ErrorKind::InvalidState, "the fileset has got files meanwhile")),
     }
 }

@@ -14,9 +14,19 @@ impl Control {
     ///
     /// # Errors
     /// `NotFound` (file system, object store, fileset, directory), `Exists` when the id is taken, `InUse`
-    /// when the fileset has a flow, `LimitExceeded`, `BadPath`, `Invalid`.
+    /// when the fileset has a flow, `InvalidState` when it could not be emptied ([`NewFlow::empty_fileset`]) or
+    /// another request is at work on it, `LimitExceeded`, `BadPath`, `Invalid`.
     pub async fn create_flow(&self, c: &Caller, new: NewFlow) -> Result<Flow> {
+        let (fileset, empty) = (new.fileset.clone(), new.empty_fileset);
         let mut flow = self.checked_flow(c, new).await?;
+        // Held until the flow is stored: whoever comes later sees it.
+        let held = match &fileset {
+            Some(id) => {
+                let fs = self.file_system(&flow.directory.file_system).await?;
+                Some(self.ready_for_flow(c, &fs, id, empty).await?)
+            }
+            None => None,
+        };
         let probe = flow.status == FlowStatus::Starting;
         let limit = self.0.limits.flows_per_file_system;
         self.0.store.insert_flow(&flow, limit).await.map_err(|e| match e.kind() {
@@ -27,6 +37,7 @@ impl Control {
             store::ErrorKind::NotFound => Error::new(ErrorKind::NotFound(Noun::FileSystem), e.message()),
             _ => e.into(),
         })?;
+        drop(held);
         if probe {
             flow = self.probe_flow(&flow).await?;
         }

@@ -10,7 +10,8 @@ const FLOWS_A_ROUND: u64 = 20;
 
 impl Control {
     /// Forgets ended tasks past the history's length and expired tokens, and asks the buckets of flows that
-    /// are Starting (left by a crash) or Misconfigured again. To be called every few minutes; bounded.
+    /// are Starting (left by a crash) or Misconfigured again, and goes on with the removal of filesets that was
+    /// interrupted. To be called every few minutes; bounded.
     ///
     /// # Errors
     /// `Internal`.
@@ -19,6 +20,7 @@ impl Control {
         let tokens_forgotten = self.0.store.forget_tokens(now).await?;
         let tasks_forgotten = self.forget_history(now).await?;
         let flows_changed = self.ask_flows_again().await?;
+        self.release_again().await?;
         Ok(Upkeep { tasks_forgotten, tokens_forgotten, flows_changed })
     }
 

@@ -23,6 +23,7 @@ mod receipts;
 mod resources;
 mod seams;
 mod tasks;
+mod usage;
 mod verify;
 
 use std::path::PathBuf;
@@ -70,6 +71,8 @@ struct Inner {
     parts: Parts,
     keys: accounts::Keys,
     tokens: idempotency::Tokens,
+    at_work: filesets::AtWork,
+    counts: usage::Counts,
 }
 
 impl std::ops::Deref for Inner {
@@ -87,6 +90,8 @@ impl Control {
             parts,
             keys: accounts::Keys::default(),
             tokens: idempotency::Tokens::default(),
+            at_work: filesets::AtWork::default(),
+            counts: usage::Counts::default(),
         }))
     }
 

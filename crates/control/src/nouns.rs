@@ -126,6 +126,9 @@ pub struct NewFlow {
     pub directory: DirectoryEnd,
     /// Fileset; must be of the same file system and without a flow.
     pub fileset: Option<FilesetId>,
+    /// What the fileset holds is removed first, as general-purpose CPFS does, where the operator allows it
+    /// (`allow_destroy`); where not, one that holds anything is refused.
+    pub empty_fileset: bool,
     /// Bucket's side.
     pub object: ObjectEnd,
     /// Key of its own.

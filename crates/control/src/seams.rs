@@ -32,6 +32,19 @@ pub trait Trees: Send + Sync {
 
     /// Names of the buckets that this key may list.
     ///
+    /// Removes everything in a directory, and nothing outside of it. Blocks until it is done; returns how
+    /// many items went.
+    ///
+    /// # Errors
+    /// Names the first thing that could not be removed.
+    fn empty(&self, end: &DirectoryEnd) -> connector::Result<u64>;
+
+    /// Bytes and number of everything in a directory that is not one itself. Blocks until it is done.
+    ///
+    /// # Errors
+    /// As opening the directory.
+    fn count(&self, end: &DirectoryEnd) -> connector::Result<(u64, u64)>;
+
     /// # Errors
     /// `Denied`, `Unavailable`.
     async fn buckets(

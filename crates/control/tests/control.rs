@@ -154,6 +154,158 @@ async fn a_fileset_is_destroyed_only_where_the_operator_allows_it() {
     assert!(!h.root.join("a").exists() && h.root.join("in").exists());
 }
 
+/// A fileset `f-1` at `/set/` with a file in it, and a flow for it that wants it empty.
+async fn full_fileset(h: &Harness, allowed: bool) -> NewFlow {
+    let fs = FileSystem { allow_destroy: allowed, ..h.file_system("cfs-1", Origin::Config) };
+    h.control.put_file_system(fs).await.unwrap();
+    h.control.create_fileset(&h.me, fileset("f-1", "/set/")).await.unwrap();
+    std::fs::create_dir(h.root.join("set/sub")).unwrap();
+    std::fs::write(h.root.join("set/sub/file"), [0; 100]).unwrap();
+    let mut flow = NewFlow { fileset: Some("f-1".into()), empty_fileset: true, ..h.new_flow("df-1") };
+    flow.directory.path = "/set/".into();
+    flow
+}
+
+async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..2000 {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("it did not come about")
+}
+
+#[tokio::test]
+async fn a_fileset_is_emptied_for_a_flow_only_where_the_operator_allows_it() {
+    let h = Harness::new().await;
+    let (c, file) = (&h.control, h.root.join("set/sub/file"));
+    let flow = full_fileset(&h, false).await;
+    assert_eq!(kind(c.create_flow(&h.me, flow.clone()).await), E::InvalidState);
+    assert!(file.exists());
+    let allowed = FileSystem { allow_destroy: true, ..h.file_system("cfs-1", Origin::Config) };
+    c.put_file_system(allowed).await.unwrap();
+    // What the fileset points to, and what else has its files, stays.
+    let outside = h.dir.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("precious"), "keep me").unwrap();
+    symlink(&outside, h.root.join("set/link")).unwrap();
+    std::fs::hard_link(outside.join("precious"), h.root.join("set/sub/twin")).unwrap();
+    // Nobody else's flow empties it, and neither does one that can't be made.
+    let you = Caller::account("you".into());
+    assert_eq!(kind(c.create_flow(&you, flow.clone()).await), E::NotFound(Noun::Fileset));
+    let bad = NewFlow { id: "no id".into(), ..flow.clone() };
+    assert_eq!(kind(c.create_flow(&h.me, bad).await), E::Invalid);
+    assert!(file.exists());
+    c.create_flow(&h.me, flow.clone()).await.unwrap();
+    assert_eq!(std::fs::read_dir(h.root.join("set")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_to_string(outside.join("precious")).unwrap(), "keep me");
+    assert!(h.root.join("in").exists());
+    // It is bound now: what the flow brings in is not taken by the next one.
+    std::fs::write(h.root.join("set/new"), "x").unwrap();
+    let second = NewFlow { id: "df-2".into(), ..flow };
+    assert_eq!(kind(c.create_flow(&h.me, second).await), E::InUse);
+    assert!(h.root.join("set/new").exists());
+}
+
+#[tokio::test]
+async fn emptying_that_takes_long_goes_on_and_keeps_others_away() {
+    let h = Harness::with(Limits { empty_seconds: 0, ..Limits::default() }).await;
+    let c = &h.control;
+    let flow = full_fileset(&h, true).await;
+    let closed = h.world.gate.clone().lock_owned().await;
+    for _ in 0..2 {
+        assert_eq!(kind(c.create_flow(&h.me, flow.clone()).await), E::InvalidState);
+    }
+    assert_eq!(kind(c.delete_fileset(&h.me, &"cfs-1".into(), &"f-1".into()).await), E::InvalidState);
+    assert_eq!(kind(c.flow(&h.me, &"df-1".into()).await), E::NotFound(Noun::Flow));
+    assert!(h.root.join("set/sub/file").exists());
+    drop(closed);
+    let made = until(async || c.create_flow(&h.me, flow.clone()).await.ok()).await;
+    assert_eq!(made.fileset, Some("f-1".into()));
+    assert_eq!(std::fs::read_dir(h.root.join("set")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_flow_is_not_made_on_a_fileset_that_could_not_be_emptied() {
+    let h = Harness::new().await;
+    let flow = full_fileset(&h, true).await;
+    std::fs::create_dir(h.root.join("set/sub/mnt")).unwrap();
+    let at = h.root.join("set/sub/mnt").display().to_string();
+    let run = |words: &[&str]| {
+        std::process::Command::new(words[0]).args(&words[1..]).output().is_ok_and(|o| o.status.success())
+    };
+    if !run(&["mount", "-t", "tmpfs", "tmpfs", &at]) {
+        println!("SKIPPED: mounting is not permitted");
+        return;
+    }
+    let refused = h.control.create_flow(&h.me, flow.clone()).await;
+    let kept = h.root.join("set/sub/file").exists();
+    assert!(run(&["umount", &at]));
+    let e = refused.unwrap_err();
+    assert_eq!(e.kind, E::InvalidState);
+    assert!(e.message.contains("sub/mnt is a mount point"), "{}", e.message);
+    assert!(kept && !e.message.contains(h.root.to_str().unwrap()));
+    assert_eq!(kind(h.control.flow(&h.me, &"df-1".into()).await), E::NotFound(Noun::Flow));
+    h.control.create_flow(&h.me, flow).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_removal_that_takes_long_or_was_interrupted_comes_to_its_end() {
+    let h = Harness::with(Limits { empty_seconds: 0, ..Limits::default() }).await;
+    let (c, fs, id) = (&h.control, FileSystemId::from("cfs-1"), FilesetId::from("f-1"));
+    for interrupted in [false, true] {
+        full_fileset(&h, true).await;
+        if interrupted {
+            // As a crash leaves it.
+            let said = h.store.change_fileset(&id, |f| {
+                f.status = FilesetStatus::Releasing;
+                Ok::<_, ()>(())
+            });
+            said.await.unwrap().unwrap();
+            c.housekeeping().await.unwrap();
+        } else {
+            let closed = h.world.gate.clone().lock_owned().await;
+            c.delete_fileset(&h.me, &fs, &id).await.unwrap();
+            assert_eq!(c.fileset(&h.me, &id).await.unwrap().status, FilesetStatus::Releasing);
+            let flow = NewFlow { fileset: Some(id.clone()), ..h.new_flow("df-1") };
+            assert_eq!(kind(c.create_flow(&h.me, flow).await), E::InvalidState);
+            drop(closed);
+        }
+        until(async || c.fileset(&h.me, &id).await.is_err().then_some(())).await;
+        assert!(!h.root.join("set").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_takes_long_is_not_waited_for() {
+    let h = Harness::with(Limits { count_wait_ms: 0, ..Limits::default() }).await;
+    let (c, id) = (&h.control, FilesetId::from("f-1"));
+    std::fs::create_dir(h.root.join("set")).unwrap();
+    std::fs::write(h.root.join("set/one"), [0; 10]).unwrap();
+    c.create_fileset(&h.me, fileset("f-1", "/set/")).await.unwrap();
+    let closed = h.world.gate.clone().lock_owned().await;
+    // Nothing is made up for a fileset that was never counted.
+    assert_eq!(kind(c.measure_fileset(&h.me, &id).await), E::InvalidState);
+    assert_eq!(c.fileset(&h.me, &id).await.unwrap().counted, None);
+    drop(closed);
+    let first = until(async || c.measure_fileset(&h.me, &id).await.ok()).await;
+    assert_eq!((first.space_used, first.files_used), (10, 1));
+    std::fs::write(h.root.join("set/two"), [0; 5]).unwrap();
+    h.clock.advance(3600 * 1_000_000);
+    let closed = h.world.gate.clone().lock_owned().await;
+    let again = c.measure_fileset(&h.me, &id).await.unwrap();
+    assert_eq!((again.files_used, again.counted), (1, first.counted), "the last count, with its time");
+    let large = Quota { size_limit: Some(12), file_count_limit: None };
+    let change = FilesetChange { quota: Some(Some(large)), ..FilesetChange::default() };
+    c.update_fileset(&h.me, &id, change.clone()).await.unwrap();
+    drop(closed);
+    let now = until(async || c.measure_fileset(&h.me, &id).await.ok().filter(|f| f.files_used == 2)).await;
+    assert_eq!((now.space_used, now.counted), (15, Some(Timestamp(h.clock.now().0))));
+    assert_eq!(now.quota, Some(large), "counting changes nothing else");
+    assert_eq!(kind(c.update_fileset(&h.me, &id, change).await), E::InvalidState);
+}
+
 #[tokio::test]
 async fn a_flow_is_asked_kept_to_its_owner_and_not_removed_under_a_task() {
     let h = Harness::new().await;
@@ -291,6 +443,35 @@ async fn a_receipt_is_checked_against_the_destination() {
 }
 
 #[tokio::test]
+async fn what_was_left_as_it_was_is_proved_as_far_as_it_is_known() {
+    let h = Harness::new().await;
+    let (c, dst, id) = (&h.control, &h.world.directory, TaskId::from("t-1"));
+    c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+    let mut manifest = String::new();
+    for (path, bytes, known) in [
+        ("digest", b"12345", format!("\"digest\":\"{}\"", Digest::of(b"12345"))),
+        ("etag", b"23456", format!("\"etag\":\"{}\"", harness::MemoryTree::etag(b"23456"))),
+        ("in-parts", b"34567", format!("\"etag\":\"{}\"", harness::MemoryTree::etag(b"34567"))),
+        ("size", b"45678", "\"size_only\":true".to_owned()),
+    ] {
+        dst.put(path, bytes, 1);
+        manifest += &format!("{{\"path\":\"{path}\",\"size\":5,{known},\"outcome\":\"unchanged\"}}\n");
+    }
+    h.complete("t-1", &manifest).await;
+    let v = c.verify_receipt(&h.me, &id).await.unwrap();
+    assert!(v.holds(), "{v:?}");
+    assert_eq!((v.checked, v.same, v.by_content, v.by_size, v.bytes), (4, 4, 2, 2, 10));
+    // One byte of each, with the size and the time kept.
+    for path in ["digest", "etag", "in-parts", "size"] {
+        dst.put(path, b"99999", 1);
+    }
+    let mut v = c.verify_receipt(&h.me, &id).await.unwrap();
+    v.different.sort();
+    assert_eq!(v.different, ["digest", "etag", "in-parts"]);
+    assert_eq!((v.by_content, v.by_size, v.holds()), (0, 1, false), "what was not proved is not said to be");
+}
+
+#[tokio::test]
 async fn report_names_and_tokens() {
     let h = Harness::new().await;
     let (c, t) = (&h.control, TaskId::from("task-1"));
@@ -312,6 +493,28 @@ async fn report_names_and_tokens() {
     for bad in ["", "0", "zz", "é", &token[2..], &token[..16], &format!("{token}00"), &"0".repeat(1 << 20)] {
         assert_eq!(check(bad), ReportAccess::Refused, "{bad:.40}");
     }
+}
+
+#[tokio::test]
+async fn the_address_of_a_report_ends_and_is_made_anew() {
+    let h = Harness::new().await;
+    let (c, t) = (&h.control, TaskId::from("task-1"));
+    let first = c.report_token(&t, "failed.csv");
+    let ends = Timestamp(h.clock.now().0 + 24 * 3600 * 1_000_000);
+    h.clock.advance(24 * 3600 * 1_000_000 - 1);
+    assert_eq!(c.check_report_token(&t, "failed.csv", &first), ReportAccess::Granted);
+    let second = c.report_token(&t, "failed.csv");
+    h.clock.advance(1);
+    assert_eq!(c.check_report_token(&t, "failed.csv", &first), ReportAccess::Expired(ends));
+    assert_eq!(
+        c.check_report_token(&t, "total.csv", &first),
+        ReportAccess::Refused,
+        "not even that it ended"
+    );
+    assert_eq!(c.check_report_token(&t, "failed.csv", &second), ReportAccess::Granted);
+    // An end that somebody else wrote is nobody's.
+    let later = format!("{:016x}{}", i64::MAX, &first[16..]);
+    assert_eq!(c.check_report_token(&t, "failed.csv", &later), ReportAccess::Refused);
 }
 
 #[tokio::test]
@@ -351,30 +554,6 @@ async fn secrets_are_returned_once_and_never_printed() {
 }
 
 #[tokio::test]
-async fn upkeep_ends_history_and_asks_again() {
-    let h = Harness::new().await;
-    let c = &h.control;
-    c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
-    h.complete("t-1", "").await;
-    c.remember(&h.me, "A", "tok", b"f", "id").await.unwrap();
-    h.world.object.fail(Some(connector::ErrorKind::Unavailable));
-    c.create_flow(&h.me, h.new_flow("df-1")).await.unwrap();
-    h.clock.advance(89 * 86_400 * 1_000_000);
-    let u = c.housekeeping().await.unwrap();
-    assert_eq!((u.tasks_forgotten, u.tokens_forgotten, u.flows_changed), (0, 1, 0));
-    c.create_task(&h.me, h.new_task("t-2", None)).await.unwrap();
-    h.world.object.fail(None);
-    h.clock.advance(2 * 86_400 * 1_000_000);
-    let folder = c.report_path(&"t-1".into(), "manifest.jsonl").unwrap();
-    assert!(folder.exists());
-    let u = c.housekeeping().await.unwrap();
-    assert_eq!((u.tasks_forgotten, u.flows_changed), (1, 1));
-    assert!(!folder.exists());
-    assert_eq!(kind(c.task(&h.me, &"t-1".into()).await), E::NotFound(Noun::Task));
-    assert!(c.task(&h.me, &"t-2".into()).await.is_ok());
-    assert_eq!(c.flow(&h.me, &"df-1".into()).await.unwrap().status, FlowStatus::Running);
-}
-#[tokio::test]
 async fn what_is_no_longer_declared_is_off_until_it_is_declared_again() {
     let h = Harness::new().await;
     let c = &h.control;
@@ -411,53 +590,26 @@ async fn what_is_no_longer_declared_is_off_until_it_is_declared_again() {
 }
 
 #[tokio::test]
-async fn what_was_left_as_it_was_is_proved_as_far_as_it_is_known() {
+async fn upkeep_ends_history_and_asks_again() {
     let h = Harness::new().await;
-    let (c, dst, id) = (&h.control, &h.world.directory, TaskId::from("t-1"));
+    let c = &h.control;
     c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
-    let mut manifest = String::new();
-    for (path, bytes, known) in [
-        ("digest", b"12345", format!("\"digest\":\"{}\"", Digest::of(b"12345"))),
-        ("etag", b"23456", format!("\"etag\":\"{}\"", harness::MemoryTree::etag(b"23456"))),
-        ("in-parts", b"34567", format!("\"etag\":\"{}\"", harness::MemoryTree::etag(b"34567"))),
-        ("size", b"45678", "\"size_only\":true".to_owned()),
-    ] {
-        dst.put(path, bytes, 1);
-        manifest += &format!("{{\"path\":\"{path}\",\"size\":5,{known},\"outcome\":\"unchanged\"}}\n");
-    }
-    h.complete("t-1", &manifest).await;
-    let v = c.verify_receipt(&h.me, &id).await.unwrap();
-    assert!(v.holds(), "{v:?}");
-    assert_eq!((v.checked, v.same, v.by_content, v.by_size, v.bytes), (4, 4, 2, 2, 10));
-    // One byte of each, with the size and the time kept.
-    for path in ["digest", "etag", "in-parts", "size"] {
-        dst.put(path, b"99999", 1);
-    }
-    let mut v = c.verify_receipt(&h.me, &id).await.unwrap();
-    v.different.sort();
-    assert_eq!(v.different, ["digest", "etag", "in-parts"]);
-    assert_eq!((v.by_content, v.by_size, v.holds()), (0, 1, false), "what was not proved is not said to be");
+    h.complete("t-1", "").await;
+    c.remember(&h.me, "A", "tok", b"f", "id").await.unwrap();
+    h.world.object.fail(Some(connector::ErrorKind::Unavailable));
+    c.create_flow(&h.me, h.new_flow("df-1")).await.unwrap();
+    h.clock.advance(89 * 86_400 * 1_000_000);
+    let u = c.housekeeping().await.unwrap();
+    assert_eq!((u.tasks_forgotten, u.tokens_forgotten, u.flows_changed), (0, 1, 0));
+    c.create_task(&h.me, h.new_task("t-2", None)).await.unwrap();
+    h.world.object.fail(None);
+    h.clock.advance(2 * 86_400 * 1_000_000);
+    let folder = c.report_path(&"t-1".into(), "manifest.jsonl").unwrap();
+    assert!(folder.exists());
+    let u = c.housekeeping().await.unwrap();
+    assert_eq!((u.tasks_forgotten, u.flows_changed), (1, 1));
+    assert!(!folder.exists());
+    assert_eq!(kind(c.task(&h.me, &"t-1".into()).await), E::NotFound(Noun::Task));
+    assert!(c.task(&h.me, &"t-2".into()).await.is_ok());
+    assert_eq!(c.flow(&h.me, &"df-1".into()).await.unwrap().status, FlowStatus::Running);
 }
-
-#[tokio::test]
-async fn the_address_of_a_report_ends_and_is_made_anew() {
-    let h = Harness::new().await;
-    let (c, t) = (&h.control, TaskId::from("task-1"));
-    let first = c.report_token(&t, "failed.csv");
-    let ends = Timestamp(h.clock.now().0 + 24 * 3600 * 1_000_000);
-    h.clock.advance(24 * 3600 * 1_000_000 - 1);
-    assert_eq!(c.check_report_token(&t, "failed.csv", &first), ReportAccess::Granted);
-    let second = c.report_token(&t, "failed.csv");
-    h.clock.advance(1);
-    assert_eq!(c.check_report_token(&t, "failed.csv", &first), ReportAccess::Expired(ends));
-    assert_eq!(
-        c.check_report_token(&t, "total.csv", &first),
-        ReportAccess::Refused,
-        "not even that it ended"
-    );
-    assert_eq!(c.check_report_token(&t, "failed.csv", &second), ReportAccess::Granted);
-    // An end that somebody else wrote is nobody's.
-    let later = format!("{:016x}{}", i64::MAX, &first[16..]);
-    assert_eq!(c.check_report_token(&t, "failed.csv", &later), ReportAccess::Refused);
-}
-

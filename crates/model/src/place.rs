@@ -141,10 +141,12 @@ pub struct Fileset {
     pub quota: Option<Quota>,
     /// State.
     pub status: FilesetStatus,
-    /// Bytes in use when last measured.
+    /// Bytes in use when last counted.
     pub space_used: u64,
-    /// Files when last measured.
+    /// Files when last counted.
     pub files_used: u64,
+    /// When they were; `None` = not yet, and the two above say nothing.
+    pub counted: Option<Timestamp>,
     /// When it was made.
     pub created: Timestamp,
     /// When it last changed.

@@ -61,3 +61,20 @@ where
 pub async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(f).await.map_err(|e| format!("a blocking call panicked: {e}"))
 }
+
+/// Runs a closure that may block for minutes on a thread of its own. Unlike [`blocking`] it takes no place
+/// of the pool, and the end of the process does not wait for it; dropping the future lets it run on.
+///
+/// # Errors
+/// When no thread can be had, or the closure panicked.
+pub async fn aside<T: Send + 'static>(
+    name: &'static str,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    let (answer, wait) = tokio::sync::oneshot::channel();
+    // Nobody may be waiting for the answer any more.
+    let work = move || drop(answer.send(f()));
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.map_err(|e| format!("no thread can be had: {e}"))?;
+    wait.await.map_err(|_| format!("the thread {name} ended early"))
+}

@@ -215,18 +215,29 @@ impl Store {
         tx.commit().await
     }
 
-    /// Writes a fileset back (its path stays).
+    /// Changes a fileset in one step (its path stays): `change` sees it as it is now, and may refuse.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub async fn update_fileset(&self, f: &Fileset) -> Result<()> {
+    /// `NotFound`; inside, what `change` refuses.
+    pub async fn change_fileset<E: Send>(
+        &self,
+        id: &FilesetId,
+        change: impl FnOnce(&mut Fileset) -> Result<(), E> + Send,
+    ) -> Result<Result<Fileset, E>> {
         let _changing = self.0.filesets.changing();
-        let record = encode(&FilesetRecord::of(f))?;
-        let sql = "UPDATE filesets SET record = $2 WHERE id = $1";
-        match self.0.db.execute(sql, values![f.id.as_str(), record]).await? {
-            0 => Err(missing("fileset", &f.id)),
-            _ => Ok(()),
+        let mut tx = self.0.db.begin(Durability::Power).await?;
+        // Locks the row where there may be other writers.
+        let sql = "UPDATE filesets SET path = path WHERE id = $1 RETURNING record";
+        let row = tx.row(sql, values![id.as_str()]).await?.ok_or_else(|| missing("fileset", id))?;
+        let mut f = decode::<FilesetRecord>(&row.text(0)?)?.noun()?;
+        if let Err(e) = change(&mut f) {
+            return Ok(Err(e));
         }
+        let record = encode(&FilesetRecord::of(&f))?;
+        let sql = "UPDATE filesets SET record = $2 WHERE id = $1";
+        tx.execute(sql, values![id.as_str(), record]).await?;
+        tx.commit().await?;
+        Ok(Ok(f))
     }
 
     /// One fileset.

@@ -73,6 +73,59 @@ async fn records_come_back_as_they_went_in_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_fileset_is_changed_in_one_step_and_nothing_else_is_lost() {
+    for db in Database::each() {
+        let s = db.open().await;
+        s.put_file_system(&file_system("cfs-1")).await.unwrap();
+        let set = Fileset {
+            id: "fset-1".into(),
+            account: "a".into(),
+            file_system: "cfs-1".into(),
+            path: "/set/".into(),
+            description: String::new(),
+            deletion_protection: false,
+            quota: None,
+            status: FilesetStatus::Created,
+            space_used: 0,
+            files_used: 0,
+            counted: None,
+            created: at(1),
+            updated: at(1),
+        };
+        s.insert_fileset(&set, 1).await.unwrap();
+        let (id, none) = (set.id.clone(), FilesetId::from("fset-2"));
+        // Many at once, each to its own end: none takes back what another one did.
+        let count = async || {
+            let counted = s.change_fileset(&id, |f| {
+                (f.files_used, f.counted) = (f.files_used + 1, Some(at(9)));
+                Ok::<_, ()>(())
+            });
+            counted.await.unwrap().unwrap();
+        };
+        let quota = s.change_fileset(&id, |f| {
+            f.quota = Some(Quota { size_limit: Some(7), file_count_limit: None });
+            Ok::<_, ()>(())
+        });
+        let done = tokio::join!(count(), count(), quota, count(), count());
+        done.2.unwrap().unwrap();
+        let now = s.fileset(&id).await.unwrap().unwrap();
+        assert_eq!(
+            (now.files_used, now.counted, now.quota.and_then(|q| q.size_limit)),
+            (4, Some(at(9)), Some(7))
+        );
+        // A refusal changes nothing.
+        let refused = s.change_fileset(&id, |f| {
+            f.path = "/else/".into();
+            Err("no")
+        });
+        assert_eq!(refused.await.unwrap(), Err("no"));
+        assert_eq!(s.fileset(&id).await.unwrap(), Some(now), "{}", db.name);
+        let missing = s.change_fileset(&none, |_| Ok::<_, ()>(()));
+        assert_eq!(kind(missing.await), ErrorKind::NotFound);
+    }
+}
+
+#[tokio::test]
 async fn ids_are_unique_and_counts_have_limits() {
     for db in Database::each() {
         let s = db.open().await;

@@ -63,6 +63,7 @@ pub async fn create(c: &Control, account: &str, request: Create) -> Result<FlowV
                     path: directory_form(&request.directory),
                 },
                 fileset: None,
+                empty_fileset: false,
                 object: ObjectEnd {
                     store: store.id,
                     bucket: request.bucket,

@@ -52,6 +52,14 @@ impl Trees for Played {
         Err(Error::new(ErrorKind::NotFound, "played directories are empty"))
     }
 
+    fn empty(&self, _: &DirectoryEnd) -> connector::Result<u64> {
+        Err(Error::new(ErrorKind::Unsupported, "nothing here asks for that"))
+    }
+
+    fn count(&self, _: &DirectoryEnd) -> connector::Result<(u64, u64)> {
+        Err(Error::new(ErrorKind::Unsupported, "nothing here asks for that"))
+    }
+
     async fn buckets(
         &self,
         store: &ObjectStore,
@@ -237,7 +245,7 @@ impl World {
         Ok(match self.door.call(call).await? {
             Reply::Raw(text) => serde_json::from_slice(&text).unwrap(),
             Reply::Fields(fields) => Value::Object(fields),
-            Reply::Rest { .. } => unreachable!("not a REST door"),
+            Reply::Rest { .. } | Reply::Noted { .. } => unreachable!("not of this door"),
         })
     }
 

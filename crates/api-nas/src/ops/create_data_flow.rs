@@ -1,7 +1,10 @@
 //! `CreateDataFlow`: binds a fileset to a bucket (general-purpose) or a directory to a prefix (Lingjun).
 //!
 //! The product wipes a fileset when a general-purpose flow is made on it. Here a fileset that holds
-//! files is refused with the vendor's state error; nothing is ever wiped.
+//! files is refused with the vendor's state error, unless the operator allows destruction on the file
+//! system (`allow_destroy`): then it is emptied as the product does. When that takes longer than a request
+//! may, or something can't be removed, the answer is the state error too and no flow is made; the same
+//! request finds it empty later.
 //!
 //! A bucket that the catalogue or the store does not have is an error. One that can't be reached, or
 //! that denies the catalogue's key, gives a flow that is `Misconfigured` with `SourceStorageUnreachable`,
@@ -46,7 +49,8 @@ pub const OPERATION: Operation = Operation {
     ],
     response: &[Field::new("DataFlowId", Ty::Str)],
     note: "General-purpose CPFS: FsetId and Throughput are required; a fileset that holds files is refused \
-           (OperationDenied.InvalidState), never wiped. CPFS for Lingjun: FileSystemPath and SourceStoragePath \
+           (OperationDenied.InvalidState) unless the file system's configuration has `allow_destroy`: then it is \
+           emptied, as in the product. CPFS for Lingjun: FileSystemPath and SourceStoragePath \
            are required. A source that can't be reached gives a Misconfigured flow.",
 };
 
@@ -104,6 +108,7 @@ async fn ordered(r: &Request<'_>, on: &Cpfs) -> Result<NewFlow, Fault> {
             root: on.fs.root.clone(),
             path: rules::relative(&path),
         },
+        empty_fileset: fileset.is_some(),
         fileset,
         object: ObjectEnd { store: store.id, bucket: source.bucket.to_owned(), prefix },
         credentials: None,
@@ -133,9 +138,9 @@ async fn general(
     let mut refresh = AutoRefresh::default();
     refresh.take_settings(r, 10, 525_600)?;
     refresh.take_paths(r, on, &fileset.path).await?;
-    if !r.directory_empty(on, "FsetId", &fileset.path).await? {
+    if !r.directory_empty(on, "FsetId", &fileset.path).await? && !on.fs.allow_destroy {
         return Err(fault::state(
-            "the fileset holds files; the product would destroy them, this server refuses: empty it first",
+            "the fileset holds files, which the product would destroy; the file system is not configured to allow that",
         ));
     }
     attributes.insert("Throughput".to_owned(), throughput.to_string());

@@ -17,8 +17,8 @@ pub const OPERATION: Operation = Operation {
     request: &[FILE_SYSTEM_ID, FSET_ID, CLIENT_TOKEN, DRY_RUN],
     response: &[],
     note: "A fileset that holds files is refused (OperationDenied.InvalidState) unless the file system's \
-           configuration has `allow_destroy`; one that a data flow uses is refused \
-           (OperationDenied.DependencyViolation).",
+           configuration has `allow_destroy`; a large one stays RELEASING until its last file is gone. One that a \
+           data flow uses is refused (OperationDenied.DependencyViolation).",
 };
 
 /// Answers.
@@ -31,7 +31,8 @@ pub async fn run(r: &Request<'_>) -> Outcome {
             return Err(fault::deletion_protection());
         }
         let all = r.control().filesets(&r.caller, &on.fs.id).await.map_err(|e| fault::of(&e))?;
-        if all.iter().any(|f| f.status != FilesetStatus::Created) {
+        // One whose removal was interrupted may be deleted again.
+        if all.iter().any(|f| f.status != FilesetStatus::Created && f.id != fileset.id) {
             return Err(fault::state("every fileset of the file system must be CREATED"));
         }
         let bound = control::FlowFilter {

@@ -30,7 +30,7 @@ pub const OPERATION: Operation = Operation {
         Field::new("FileSystemId", Ty::Str),
         NEXT_TOKEN,
     ],
-    note: "Use is as last measured; GetFileset measures again.",
+    note: "Use is as last counted; GetFileset counts again. A fileset that was never counted shows 0.",
 };
 
 /// Answers.

@@ -1,6 +1,6 @@
 //! `GetFileset`: one fileset, with times in that operation's own form.
 
-use api::{Field, Operation, Outcome, Ty};
+use api::{Field, Operation, Outcome, Reply, Ty};
 use serde_json::json;
 
 use crate::family::Feature;
@@ -13,8 +13,14 @@ pub const OPERATION: Operation = Operation {
     action: "GetFileset",
     request: &[FILE_SYSTEM_ID, FSET_ID],
     response: &[Field::new("Data", Ty::Object(FILESET))],
-    note: "Use is measured again when asked; times have the form `yyyy-MM-dd HH:mm:ss`.",
+    note: "Use is counted anew when the last count is old and a new one takes no longer than 2 s, else it is the \
+           last count's (the product's lags about 15 min). The answer's header `x-wharf-usage-counted` says when \
+           that was. A fileset that is counted for the first time and takes longer is OperationDenied.InvalidState \
+           until then. Times have the form `yyyy-MM-dd HH:mm:ss`.",
 };
+
+/// Header of ours with the time of the count: the vendor's model has no field for it.
+const USAGE_COUNTED: &str = "x-wharf-usage-counted";
 
 /// Answers.
 pub async fn run(r: &Request<'_>) -> Outcome {
@@ -22,5 +28,9 @@ pub async fn run(r: &Request<'_>) -> Outcome {
     on.require(Feature::Filesets)?;
     let fileset = r.fileset(&on).await?;
     let fileset = r.measured(&fileset).await?;
-    Ok(json!({"Data": translate::fileset(&fileset, translate::spaced_time)}).into())
+    let reply: Reply = json!({"Data": translate::fileset(&fileset, translate::spaced_time)}).into();
+    Ok(match fileset.counted {
+        Some(at) => reply.with_header(USAGE_COUNTED, translate::time(at)),
+        None => reply,
+    })
 }

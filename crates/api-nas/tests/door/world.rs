@@ -7,6 +7,7 @@ use api::{Call, Caller, Cloud, Door as _, Fault, Outcome, Reply};
 use api_nas::{Links, NasDoor};
 use async_trait::async_trait;
 use connector::{EntryStream, Error, ErrorKind, Lane, ListRequest, Probe, Tree};
+use connector_posix::PosixTree;
 use control::{Control, Dispatch, Limits, Parts, Trees};
 use model::{
     Credentials, Dialect, DirectoryEnd, FileSystem, Ledger, MetadataDialect, ObjectEnd, ObjectStore, Origin,
@@ -75,6 +76,12 @@ impl Trees for Fakes {
     }
     fn directory(&self, _: &DirectoryEnd, _: Option<&TransferSpec>) -> connector::Result<Arc<dyn Tree>> {
         Ok(Arc::new(Fake("directory".to_owned())))
+    }
+    fn empty(&self, end: &DirectoryEnd) -> connector::Result<u64> {
+        PosixTree::open_below(&end.root, end.path.as_bytes(), false, Default::default())?.empty()
+    }
+    fn count(&self, end: &DirectoryEnd) -> connector::Result<(u64, u64)> {
+        PosixTree::open_below(&end.root, end.path.as_bytes(), false, Default::default())?.count()
     }
     async fn buckets(&self, _: &ObjectStore, _: Option<&Credentials>) -> connector::Result<Vec<String>> {
         Ok(Vec::new())
@@ -203,8 +210,17 @@ impl World {
 
     /// The fields of a good answer.
     pub async fn ask(&self, action: &str, params: Value) -> Map<String, Value> {
+        self.noted(action, params).await.0
+    }
+
+    /// The fields of a good answer, and the value of a header of ours.
+    pub async fn noted(&self, action: &str, params: Value) -> (Map<String, Value>, Option<String>) {
         match self.call(ACCOUNT, action, params.clone()).await {
-            Ok(Reply::Fields(fields)) => fields,
+            Ok(Reply::Fields(fields)) => (fields, None),
+            Ok(Reply::Noted { reply, value, .. }) => match *reply {
+                Reply::Fields(fields) => (fields, Some(value)),
+                other => panic!("{action} {params}: {other:?}"),
+            },
             other => panic!("{action} {params}: {other:?}"),
         }
     }

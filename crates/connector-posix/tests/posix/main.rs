@@ -1,6 +1,7 @@
 //! Attacks on what `connector-posix` promises.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
 
+mod empty;
 mod escape;
 mod parts;
 mod read;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use connector::*;
+use connector_posix::PosixTree;
 use control::*;
 use model::*;
 use runtime::{Clock, Micros, Random};
@@ -38,12 +39,12 @@ impl MemoryTree {
         }
     }
 
-    fn entry(path: &[u8], bytes: &[u8], modified_ns: i64) -> Entry {
     /// What the tree calls this content.
     pub fn etag(bytes: &[u8]) -> Box<str> {
         format!("{:x}", Digest::of(bytes).crc64).into()
     }
 
+    fn entry(path: &[u8], bytes: &[u8], modified_ns: i64) -> Entry {
         Entry {
             path: TreePath::new(path).unwrap(),
             kind: EntryKind::File,
@@ -106,11 +107,11 @@ impl Source for OneBody {
         &self.1
     }
 
-    async fn next(&mut self) -> connector::Result<Option<Bytes>> {
     fn is_checked(&self) -> bool {
         self.2
     }
 
+    async fn next(&mut self) -> connector::Result<Option<Bytes>> {
         Ok(self.0.take())
     }
 }
@@ -178,6 +179,8 @@ pub struct World {
     pub directory: MemoryTree,
     pub wakes: AtomicU32,
     pub signals: Mutex<Vec<TaskId>>,
+    /// Whoever holds it keeps emptying and counting waiting.
+    pub gate: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[async_trait]
@@ -193,6 +196,16 @@ impl Trees for World {
 
     fn directory(&self, _: &DirectoryEnd, _: Option<&TransferSpec>) -> connector::Result<Arc<dyn Tree>> {
         Ok(Arc::new(self.directory.clone()))
+    }
+
+    fn empty(&self, end: &DirectoryEnd) -> connector::Result<u64> {
+        let _open = self.gate.blocking_lock();
+        PosixTree::open_below(&end.root, end.path.as_bytes(), false, Default::default())?.empty()
+    }
+
+    fn count(&self, end: &DirectoryEnd) -> connector::Result<(u64, u64)> {
+        let _open = self.gate.blocking_lock();
+        PosixTree::open_below(&end.root, end.path.as_bytes(), false, Default::default())?.count()
     }
 
     async fn buckets(&self, _: &ObjectStore, _: Option<&Credentials>) -> connector::Result<Vec<String>> {
@@ -224,6 +237,10 @@ pub struct Harness {
 impl Harness {
     /// One file system `cfs-1` and one object store `s3` that answers for `data-*`.
     pub async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub async fn with(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
         std::fs::create_dir_all(root.join("in")).unwrap();
@@ -237,7 +254,7 @@ impl Harness {
             random: Random::system(),
             trees: world.clone(),
             dispatch: world.clone(),
-            limits: Limits { flows_per_file_system: 3, plan_items: 100, ..Limits::default() },
+            limits: Limits { flows_per_file_system: 3, plan_items: 100, ..limits },
             data_dir: dir.path().into(),
             seal,
         });
@@ -291,6 +308,7 @@ impl Harness {
                 path: "/in/".into(),
             },
             fileset: None,
+            empty_fileset: false,
             object: ObjectEnd { store: "s3".into(), bucket: "data-1".into(), prefix: String::new() },
             credentials: Some(Credentials {
                 access_key_id: "ak".into(),

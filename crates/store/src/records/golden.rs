@@ -77,6 +77,7 @@ fn places() {
         status: FilesetStatus::Created,
         space_used: 5,
         files_used: 6,
+        counted: None,
         created: Timestamp(1),
         updated: Timestamp(2),
     };

@@ -136,6 +136,8 @@ pub(crate) struct FilesetRecord {
     status: String,
     space_used: u64,
     files_used: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counted_us: Option<i64>,
     created_us: i64,
     updated_us: i64,
 }
@@ -160,6 +162,7 @@ impl FilesetRecord {
             status: fileset_status_name(f.status).into(),
             space_used: f.space_used,
             files_used: f.files_used,
+            counted_us: f.counted.map(|t| t.0),
             created_us: f.created.0,
             updated_us: f.updated.0,
         }
@@ -179,6 +182,7 @@ impl FilesetRecord {
             status: parse_fileset_status(&self.status)?,
             space_used: self.space_used,
             files_used: self.files_used,
+            counted: self.counted_us.map(Timestamp),
             created: Timestamp(self.created_us),
             updated: Timestamp(self.updated_us),
         })

@@ -123,6 +123,14 @@ fn fingerprint(s: &ObjectStore, pair: Option<&(String, String)>) -> Vec<u8> {
     ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref().to_vec()
 }
 
+impl Connectors {
+    /// A directory that is there, for looking at it and emptying it.
+    fn plain_folder(&self, end: &DirectoryEnd) -> Result<PosixTree> {
+        let options = connector_posix::Options { durability: self.durability, ..Default::default() };
+        PosixTree::open_below(&end.root, end.path.as_bytes(), false, options)
+    }
+}
+
 #[async_trait]
 impl control::Trees for Connectors {
     async fn object(
@@ -148,6 +156,14 @@ impl control::Trees for Connectors {
 /// A whole file system or bucket, and whatever an address names: where lists of names may lie.
 impl Connectors {
     fn whole(spec: &TransferSpec) -> ObjectEnd {
+    fn empty(&self, end: &DirectoryEnd) -> Result<u64> {
+        self.plain_folder(end)?.empty()
+    }
+
+    fn count(&self, end: &DirectoryEnd) -> Result<(u64, u64)> {
+        self.plain_folder(end)?.count()
+    }
+
         ObjectEnd { prefix: String::new(), ..spec.object.clone() }
     }
 }
