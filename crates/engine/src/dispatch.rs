@@ -45,7 +45,7 @@ pub trait Ends: Send + Sync + 'static {
     ///
     /// # Errors
     /// As opening the directory.
-    fn directory(&self, spec: &TransferSpec) -> connector::Result<Arc<dyn Tree>>;
+    async fn directory(&self, spec: &TransferSpec) -> connector::Result<Arc<dyn Tree>>;
 
     /// The whole bucket, where lists of names lie.
     ///

@@ -8,6 +8,7 @@ mod accounts;
 mod broker;
 mod catalogue;
 mod pages;
+mod quota;
 mod trees;
 
 use std::net::SocketAddr;

@@ -4,7 +4,7 @@ use api::{Fault, Field, Operation, Outcome, Ty};
 use control::NewFileset;
 use model::{FilesetId, Quota};
 
-use super::set_fileset_quota::{QUOTA_NOTE, lingjun_quota};
+use super::set_fileset_quota::lingjun_quota;
 use crate::family::{Cpfs, Feature};
 use crate::fields::{CLIENT_TOKEN, DRY_RUN, FILE_SYSTEM_ID};
 use crate::request::Request;
@@ -21,8 +21,8 @@ pub const OPERATION: Operation = Operation {
         Field::new(
             "Quota",
             Ty::Object(&[
-                Field::new("FileCountLimit", Ty::Int).stored(QUOTA_NOTE),
-                Field::new("SizeLimit", Ty::Int).stored(QUOTA_NOTE),
+                Field::new("FileCountLimit", Ty::Int),
+                Field::new("SizeLimit", Ty::Int),
             ]),
         ),
         CLIENT_TOKEN,
@@ -30,7 +30,8 @@ pub const OPERATION: Operation = Operation {
     ],
     response: &[Field::new("FsetId", Ty::Str)],
     note: "The directory is made when it is missing; its parent must exist. Filesets do not nest. On CPFS for \
-           Lingjun the directory must be new, and only there a quota may be given.",
+           Lingjun the directory must be new, and only there a quota may be given; this server's tasks are held to \
+           it, others who write into the directory are not.",
 };
 
 /// Deepest fileset, with the root at 0.

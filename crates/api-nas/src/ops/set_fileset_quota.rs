@@ -15,17 +15,16 @@ pub const OPERATION: Operation = Operation {
     request: &[
         FILE_SYSTEM_ID,
         FSET_ID,
-        Field::new("SizeLimit", Ty::Int).stored(QUOTA_NOTE),
-        Field::new("FileCountLimit", Ty::Int).stored(QUOTA_NOTE),
+        Field::new("SizeLimit", Ty::Int),
+        Field::new("FileCountLimit", Ty::Int),
         CLIENT_TOKEN,
         DRY_RUN,
     ],
     response: &[],
-    note: "CPFS for Lingjun only. At least one limit; one that is not given stays as it is.",
+    note: "CPFS for Lingjun only. At least one limit, above the use as it was last counted; one that is not given \
+           stays as it is. This server's tasks are held to the limits, from the next task on; others who write \
+           into the directory are not.",
 };
-
-/// What a quota does.
-pub const QUOTA_NOTE: &str = "checked against the present use, kept and shown; not enforced on writes";
 
 /// Answers.
 pub async fn run(r: &Request<'_>) -> Outcome {

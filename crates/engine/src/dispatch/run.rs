@@ -96,7 +96,7 @@ async fn record(s: &Settings, task: &Task, finish: Finish) {
 async fn job(s: &Settings, task: &Task, checkpoint: Checkpoint, steer: Steer) -> connector::Result<Job> {
     let spec = &task.spec;
     let object = s.ends.object(spec).await?;
-    let directory = s.ends.directory(spec)?;
+    let directory = s.ends.directory(spec).await?;
     let (source, destination, compare) = match spec.direction {
         Direction::Import => (object, directory, Compare::Stat),
         Direction::Export => (directory, object, Compare::Merge),

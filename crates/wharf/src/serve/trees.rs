@@ -12,6 +12,8 @@ use model::{
 };
 use store::{Purpose, SealKey, Store};
 
+use super::quota::Quotas;
+
 /// Sites that are kept, so that what one run learned of an endpoint helps the next; beyond it they are made anew.
 const MAX_SITES: usize = 256;
 
@@ -21,6 +23,7 @@ pub struct Connectors {
     key: SealKey,
     durability: Durability,
     sites: Mutex<HashMap<Vec<u8>, Arc<Site>>>,
+    quotas: Quotas,
     /// Resolves addresses; set once it exists (it needs the engine, which needs the ends).
     pub control: OnceLock<control::Control>,
 }
@@ -28,7 +31,14 @@ pub struct Connectors {
 impl Connectors {
     /// Over this state; `key` opens sealed credentials.
     pub fn new(store: Store, key: SealKey, durability: Durability) -> Self {
-        Self { store, key, durability, sites: Mutex::default(), control: OnceLock::new() }
+        Self {
+            store,
+            key,
+            durability,
+            sites: Mutex::default(),
+            quotas: Quotas::default(),
+            control: OnceLock::new(),
+        }
     }
 
     fn site(&self, s: &ObjectStore, credentials: Option<&Credentials>) -> Result<Arc<Site>> {
@@ -113,6 +123,14 @@ impl Connectors {
     }
 }
 
+impl Connectors {
+    /// A directory that is there, for looking at it and emptying it.
+    fn plain_folder(&self, end: &DirectoryEnd) -> Result<PosixTree> {
+        let options = connector_posix::Options { durability: self.durability, ..Default::default() };
+        PosixTree::open_below(&end.root, end.path.as_bytes(), false, options)
+    }
+}
+
 /// What makes two endpoints the same, without keeping the secret: a digest.
 fn fingerprint(s: &ObjectStore, pair: Option<&(String, String)>) -> Vec<u8> {
     let mut text = format!("{}\0{}\0{:?}\0{}\0", s.url, s.region, s.dialect, s.path_style);
@@ -121,14 +139,6 @@ fn fingerprint(s: &ObjectStore, pair: Option<&(String, String)>) -> Vec<u8> {
         text.push('\0');
     }
     ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref().to_vec()
-}
-
-impl Connectors {
-    /// A directory that is there, for looking at it and emptying it.
-    fn plain_folder(&self, end: &DirectoryEnd) -> Result<PosixTree> {
-        let options = connector_posix::Options { durability: self.durability, ..Default::default() };
-        PosixTree::open_below(&end.root, end.path.as_bytes(), false, options)
-    }
 }
 
 #[async_trait]
@@ -146,6 +156,14 @@ impl control::Trees for Connectors {
         self.folder(end, spec)
     }
 
+    fn empty(&self, end: &DirectoryEnd) -> Result<u64> {
+        self.plain_folder(end)?.empty()
+    }
+
+    fn count(&self, end: &DirectoryEnd) -> Result<(u64, u64)> {
+        self.plain_folder(end)?.count()
+    }
+
     async fn buckets(&self, store: &ObjectStore, credentials: Option<&Credentials>) -> Result<Vec<String>> {
         let client = connector_object::Client::new(&self.site(store, credentials)?);
         let buckets = client.list_buckets().await.map_err(Error::from)?;
@@ -156,14 +174,6 @@ impl control::Trees for Connectors {
 /// A whole file system or bucket, and whatever an address names: where lists of names may lie.
 impl Connectors {
     fn whole(spec: &TransferSpec) -> ObjectEnd {
-    fn empty(&self, end: &DirectoryEnd) -> Result<u64> {
-        self.plain_folder(end)?.empty()
-    }
-
-    fn count(&self, end: &DirectoryEnd) -> Result<(u64, u64)> {
-        self.plain_folder(end)?.count()
-    }
-
         ObjectEnd { prefix: String::new(), ..spec.object.clone() }
     }
 }
@@ -174,8 +184,12 @@ impl engine::dispatch::Ends for Connectors {
         self.bucket(&spec.object, spec.credentials.as_ref(), spec.dialect).await
     }
 
-    fn directory(&self, spec: &TransferSpec) -> Result<Arc<dyn Tree>> {
-        self.folder(&spec.directory, Some(spec))
+    async fn directory(&self, spec: &TransferSpec) -> Result<Arc<dyn Tree>> {
+        let tree = self.folder(&spec.directory, Some(spec))?;
+        match spec.direction {
+            Direction::Import => self.quotas.hold(tree, &spec.directory, &self.store).await,
+            Direction::Export => Ok(tree),
+        }
     }
 
     async fn bucket(&self, spec: &TransferSpec) -> Result<Arc<dyn Tree>> {
