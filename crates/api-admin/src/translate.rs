@@ -36,6 +36,7 @@ pub fn flow(f: &Flow) -> FlowView {
 /// A task.
 pub fn task(control: &Control, t: &Task) -> TaskView {
     let bucket = bucket_url(&t.spec.object);
+    let progress = control.progress(t);
     let directory = format!("{}:/{}", t.file_system, t.spec.directory.path);
     let (way, source, destination) = match t.spec.direction {
         Direction::Import => ("import", bucket, directory),
@@ -58,9 +59,11 @@ pub fn task(control: &Control, t: &Task) -> TaskView {
         status: t.status.name().to_owned(),
         error: t.error.clone(),
         ledger: (&t.ledger).into(),
-        items_found: t.progress.items_found,
-        bytes_found: t.progress.bytes_found,
-        scan_done: t.progress.scan_done,
+        items_found: progress.items_found,
+        bytes_found: progress.bytes_found,
+        scan_done: progress.scan_done,
+        items_done: progress.items_done,
+        bytes_done: progress.bytes_done,
         bytes_per_s: t.progress.bytes_per_s,
         remaining_s: t.progress.remaining_s,
         attempt: t.attempt,
@@ -114,11 +117,11 @@ pub fn verification(v: &Verification) -> VerificationView {
     VerificationView {
         manifest_intact: v.manifest_intact,
         items: v.checked,
+        by_content: v.by_content,
+        by_size: v.by_size,
         bytes: v.bytes,
         missing: v.missing.len() as u64,
         different: v.different.len() as u64,
-        by_content: v.by_content,
-        by_size: v.by_size,
         unreadable: v.unreadable.len() as u64,
         extra: v.extra.len() as u64,
         examples,

@@ -106,14 +106,21 @@ pub struct TaskView {
     pub status: String,
     /// Why it failed.
     pub error: Option<String>,
-    /// Account.
+    /// Account, as of the last journal entry.
     pub ledger: LedgerView,
-    /// Items found so far.
+    /// Items found so far: as of this moment where the server that answers runs the task, else as of the
+    /// journal. So are the next four.
     pub items_found: u64,
     /// Bytes found so far.
     pub bytes_found: u64,
     /// The two above are totals.
     pub scan_done: bool,
+    /// Items that have an outcome.
+    #[serde(default)]
+    pub items_done: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub bytes_done: u64,
     /// Bytes a second lately.
     pub bytes_per_s: u64,
     /// Estimated seconds to the end.
@@ -262,6 +269,10 @@ pub struct VerificationView {
     pub manifest_intact: bool,
     /// Items compared.
     pub items: u64,
+    /// Files and links whose content was read and adds up.
+    pub by_content: u64,
+    /// Files and links of which only the size could be compared.
+    pub by_size: u64,
     /// Bytes read again.
     pub bytes: u64,
     /// Items that are gone.
@@ -269,10 +280,6 @@ pub struct VerificationView {
     /// Items whose content differs.
     pub different: u64,
     /// Items that could not be read.
-    /// Files and links whose content was read and adds up.
-    pub by_content: u64,
-    /// Files and links of which only the size could be compared.
-    pub by_size: u64,
     pub unreadable: u64,
     /// Items that the manifest does not know; no fault of the task's.
     pub extra: u64,

@@ -29,14 +29,14 @@ mod verify;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use error::{Error, ErrorKind, Noun, Result};
 pub use addresses::{host_of, store_for_bucket};
+pub use error::{Error, ErrorKind, Noun, Result};
 pub use nouns::{
-    Caller, FilesetChange, FlowChange, GivenKey, Limits, NewAccount, NewFileset, NewFlow, NewTask, Plan,
-    Upkeep, Usage, Verification,
+    Caller, FilesetChange, FlowChange, GivenKey, Limits, Live, NewAccount, NewFileset, NewFlow, NewTask,
+    Plan, Upkeep, Usage, Verification,
 };
-pub use seams::{Dispatch, Trees};
 pub use receipts::ReportAccess;
+pub use seams::{Dispatch, Trees};
 pub use store::{FlowFilter, Page, Span, TaskFilter};
 
 use model::{Sealed, Timestamp};

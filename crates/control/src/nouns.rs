@@ -208,6 +208,21 @@ pub struct Plan {
     pub complete: bool,
 }
 
+/// How far a run is at this moment, ahead of its journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Live {
+    /// Items found at the source so far, over all attempts.
+    pub items_found: u64,
+    /// Their bytes.
+    pub bytes_found: u64,
+    /// The two above are totals.
+    pub scan_done: bool,
+    /// Items that have an outcome.
+    pub items_done: u64,
+    /// Their bytes.
+    pub bytes_done: u64,
+}
+
 /// What a receipt is worth today.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verification {
@@ -217,6 +232,10 @@ pub struct Verification {
     pub bytes: u64,
     /// How many are as the manifest says.
     pub same: u64,
+    /// Of these, files and links whose content was read and adds up to a digest.
+    pub by_content: u64,
+    /// Of these, files and links of which only the size is known. The rest are directories.
+    pub by_size: u64,
     /// Items that are gone (at most 1,000 are named).
     pub missing: Vec<String>,
     /// Items with other content (at most 1,000 are named).
@@ -245,10 +264,6 @@ impl Verification {
 
 /// An account to make. `None` = made up.
 #[derive(Debug, Clone, Default)]
-    /// Of these, files and links whose content was read and adds up to a digest.
-    pub by_content: u64,
-    /// Of these, files and links of which only the size is known. The rest are directories.
-    pub by_size: u64,
 pub struct NewAccount {
     /// Name for people.
     pub name: String,

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use connector::Tree;
 use model::{Credentials, DirectoryEnd, MetadataDialect, ObjectEnd, ObjectStore, TaskId, TransferSpec};
 
+use crate::Live;
+
 /// Turns ends into trees.
 ///
 /// Secrets arrive sealed ([`store::Purpose::Credentials`]); implementations open them with the
@@ -30,8 +32,6 @@ pub trait Trees: Send + Sync {
     /// As opening the directory.
     fn directory(&self, end: &DirectoryEnd, spec: Option<&TransferSpec>) -> connector::Result<Arc<dyn Tree>>;
 
-    /// Names of the buckets that this key may list.
-    ///
     /// Removes everything in a directory, and nothing outside of it. Blocks until it is done; returns how
     /// many items went.
     ///
@@ -45,6 +45,8 @@ pub trait Trees: Send + Sync {
     /// As opening the directory.
     fn count(&self, end: &DirectoryEnd) -> connector::Result<(u64, u64)>;
 
+    /// Names of the buckets that this key may list.
+    ///
     /// # Errors
     /// `Denied`, `Unavailable`.
     async fn buckets(
@@ -60,4 +62,8 @@ pub trait Dispatch: Send + Sync {
     fn wake(&self);
     /// This task's status was changed by a user (pausing, canceling, executing again).
     fn signal(&self, task: &TaskId);
+    /// How far a task is that runs in this very process; `None` for any other.
+    fn live(&self, _task: &TaskId) -> Option<Live> {
+        None
+    }
 }

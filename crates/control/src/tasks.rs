@@ -3,7 +3,7 @@
 use model::{Ledger, Progress, Reports, Selection, Task, TaskId, TaskKind, TaskStatus, Transition};
 
 use crate::flows::{check_attributes, check_prefix, check_word, inner_path};
-use crate::{Caller, Control, Error, ErrorKind, NewTask, Noun, Page, Result, TaskFilter};
+use crate::{Caller, Control, Error, ErrorKind, Live, NewTask, Noun, Page, Result, TaskFilter};
 
 /// Bytes of all paths that a request may name.
 const MAX_SELECTION_BYTES: usize = 4 * 1024 * 1024;
@@ -83,6 +83,20 @@ impl Control {
     pub async fn task(&self, c: &Caller, id: &TaskId) -> Result<Task> {
         let found = self.0.store.task(id).await?.filter(|t| c.may_see(&t.account));
         found.ok_or_else(|| Error::not_found(Noun::Task, id))
+    }
+
+    /// How far a task is, as of its journal, or where this process runs it as of now. Costs no I/O.
+    #[must_use]
+    pub fn progress(&self, t: &Task) -> Live {
+        let journaled = Live {
+            items_found: t.progress.items_found.max(t.ledger.items.read),
+            bytes_found: t.progress.bytes_found.max(t.ledger.bytes.read),
+            scan_done: t.progress.scan_done,
+            items_done: t.ledger.items.settled(),
+            bytes_done: t.ledger.bytes.settled(),
+        };
+        // What has ended is what its record says.
+        if t.status.is_final() { journaled } else { self.0.dispatch.live(&t.id).unwrap_or(journaled) }
     }
 
     /// A page of the caller's tasks that answer the filter, and how many do.

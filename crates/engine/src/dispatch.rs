@@ -22,11 +22,9 @@ use runtime::{Random, Shutdown, TaskKind};
 use store::{Checkpoint, Store};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::transfer::Shared;
+use crate::transfer::{Live, Shared, Snapshot};
 use crate::{Steer, Wish};
 
-/// A silent worker is replaced after this long.
-const LEASE: Duration = Duration::from_secs(30);
 /// How often the store is asked for work when nobody woke us (tasks of other servers, ended leases).
 const LOOK: Duration = Duration::from_secs(5);
 /// How long runs may take to come to rest at a stop.
@@ -78,6 +76,23 @@ pub struct Settings {
     pub reports: PathBuf,
     /// Tasks that run at once.
     pub concurrent: usize,
+    /// When others may take over.
+    pub lease: Lease,
+}
+
+/// How long a worker may be silent, and how often one that is at work says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// A silent worker is replaced after this long.
+    pub length: Duration,
+    /// Well inside the length.
+    pub renewed_every: Duration,
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self { length: Duration::from_secs(30), renewed_every: Duration::from_secs(8) }
+    }
 }
 
 /// The dispatcher. Clones share everything.
@@ -90,7 +105,14 @@ struct Inner {
     woken: Notify,
     stop: Shutdown,
     room: Arc<Semaphore>,
-    running: Mutex<HashMap<TaskId, Steer>>,
+    running: Mutex<HashMap<TaskId, Hand>>,
+}
+
+/// What can be done to a task that this process runs, and what can be seen of it.
+#[derive(Clone, Default)]
+struct Hand {
+    steer: Steer,
+    live: Arc<Live>,
 }
 
 impl Local {
@@ -123,7 +145,7 @@ impl Local {
 
     /// A user changed what is wanted of this task: the run is told at once.
     pub fn signal(&self, task: &TaskId) {
-        let Some(steer) = self.steer(task) else {
+        let Some(Hand { steer, .. }) = self.hand(task) else {
             self.wake();
             return;
         };
@@ -142,8 +164,8 @@ impl Local {
     pub async fn stop(&self) {
         self.0.stop.stop();
         if let Ok(running) = self.0.running.lock() {
-            for steer in running.values() {
-                steer.wish(Wish::Pause);
+            for hand in running.values() {
+                hand.steer.wish(Wish::Pause);
             }
         }
         let all = u32::try_from(self.0.settings.concurrent.max(1)).unwrap_or(u32::MAX);
@@ -152,7 +174,13 @@ impl Local {
         }
     }
 
-    fn steer(&self, task: &TaskId) -> Option<Steer> {
+    /// The counters of a task that this process runs at this moment: ahead of its journal.
+    #[must_use]
+    pub fn live(&self, task: &TaskId) -> Option<Snapshot> {
+        Some(self.hand(task)?.live.snapshot())
+    }
+
+    fn hand(&self, task: &TaskId) -> Option<Hand> {
         self.0.running.lock().ok()?.get(task).cloned()
     }
 
@@ -165,7 +193,7 @@ impl Local {
             };
             let Ok(room) = room else { return };
             let now = Timestamp(inner.settings.shared.clock.now().0);
-            let lease = i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX);
+            let lease = i64::try_from(inner.settings.lease.length.as_micros()).unwrap_or(i64::MAX);
             match inner.settings.store.claim_next(&inner.worker, now, lease).await {
                 Ok(Some((task, checkpoint))) if !inner.stop.is_stopped() => {
                     let this = self.clone();
@@ -190,16 +218,16 @@ impl Local {
     }
 
     async fn run(&self, task: Task, checkpoint: Checkpoint) {
-        let steer = Steer::default();
+        let hand = Hand::default();
         let id = task.id.clone();
         if let Ok(mut running) = self.0.running.lock() {
-            running.insert(id.clone(), steer.clone());
+            running.insert(id.clone(), hand.clone());
         }
         // A stop or a signal may have come before the entry above.
         if self.0.stop.is_stopped() {
-            steer.wish(Wish::Pause);
+            hand.steer.wish(Wish::Pause);
         }
-        run::run(&self.0.settings, &self.0.stop, task, checkpoint, steer).await;
+        run::run(&self.0.settings, &self.0.stop, task, checkpoint, hand).await;
         if let Ok(mut running) = self.0.running.lock() {
             running.remove(&id);
         }

@@ -133,6 +133,17 @@ impl Store {
         Ok(wish(status))
     }
 
+    /// Until when a task's run counts as alive without a further word; `None` when nobody runs it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn leased_until(&self, id: &TaskId) -> Result<Option<Timestamp>> {
+        let sql = "SELECT lease_until FROM tasks WHERE id = $1";
+        let row = self.0.db.row(sql, values![id.as_str()]).await?;
+        let until = row.ok_or_else(|| crate::tasks::missing(id))?.int(0)?;
+        Ok((until > 0).then_some(Timestamp(until)))
+    }
+
     /// Ends a run. A run that rests (`Paused`) after the user changed their mind waits for its turn again
     /// (`Pending`), or is `Canceled`: the answer is the task as it is now.
     ///

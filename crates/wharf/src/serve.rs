@@ -145,6 +145,7 @@ pub async fn start(config: &Config) -> Result<Running, String> {
         shared,
         reports: config.data_dir.join("reports"),
         concurrent: config.limits.running_tasks,
+        lease: engine::dispatch::Lease::default(),
     })
     .await
     .map_err(|e| format!("can't start the engine: {e}"))?;
@@ -156,9 +157,9 @@ pub async fn start(config: &Config) -> Result<Running, String> {
         dispatch: Arc::new(Door(engine.clone())),
         limits: control::Limits {
             flows_per_file_system: u32::try_from(config.limits.flows_per_file_system).unwrap_or(u32::MAX),
+            report_link_seconds: config.listen.report_link_seconds,
             ..control::Limits::default()
         },
-            report_link_seconds: config.listen.report_link_seconds,
         data_dir: config.data_dir.clone(),
         seal: key,
     });
@@ -234,6 +235,17 @@ impl control::Dispatch for Door {
 
     fn signal(&self, task: &model::TaskId) {
         self.0.signal(task);
+    }
+
+    fn live(&self, task: &model::TaskId) -> Option<control::Live> {
+        let s = self.0.live(task)?;
+        Some(control::Live {
+            items_found: s.items_found,
+            bytes_found: s.bytes_found,
+            scan_done: s.scan_done,
+            items_done: s.items_done(),
+            bytes_done: s.bytes_settled,
+        })
     }
 }
 

@@ -9,18 +9,15 @@ use model::{Direction, Progress, Receipt, Reports, Selection, Task, TaskKind, Ta
 use runtime::{Clock, Shutdown};
 use store::{Checkpoint, Finish, Store};
 
-use super::Settings;
+use super::{Hand, Settings};
 use crate::select::{Listed, Place};
-use crate::transfer::{self, Compare, Ended, Job, Live, Options, Outcome};
-use crate::{Journal, JournalEntry, JournalError, Select, Steer, Wish};
-
-/// How often a lease is renewed; well inside [`super::LEASE`].
-const RENEW: std::time::Duration = std::time::Duration::from_secs(8);
+use crate::transfer::{self, Compare, Ended, Job, Options, Outcome};
+use crate::{Journal, JournalEntry, JournalError, Select, Wish};
 
 /// Runs a claimed task and records how it ended.
-pub(super) async fn run(s: &Settings, stop: &Shutdown, task: Task, checkpoint: Checkpoint, steer: Steer) {
+pub(super) async fn run(s: &Settings, stop: &Shutdown, task: Task, checkpoint: Checkpoint, hand: Hand) {
     tracing::info!(task = %task.id, attempt = task.attempt, "run");
-    let outcome = match job(s, &task, checkpoint, steer).await {
+    let outcome = match job(s, &task, checkpoint, hand).await {
         Ok(job) => while_renewing(s, &task, transfer::run(job)).await,
         Err(e) => not_begun(&task, e.kind(), e.to_string()),
     };
@@ -54,7 +51,7 @@ async fn while_renewing(s: &Settings, task: &Task, run: impl Future<Output = Out
     loop {
         tokio::select! {
             outcome = &mut run => return outcome,
-            () = tokio::time::sleep(RENEW) => {
+            () = tokio::time::sleep(s.lease.renewed_every) => {
                 let now = Timestamp(s.shared.clock.now().0);
                 if let Err(e) = s.store.renew(&task.id, task.attempt, now).await {
                     tracing::warn!(task = %task.id, "the lease is not renewed: {e}");
@@ -93,7 +90,7 @@ async fn record(s: &Settings, task: &Task, finish: Finish) {
     }
 }
 
-async fn job(s: &Settings, task: &Task, checkpoint: Checkpoint, steer: Steer) -> connector::Result<Job> {
+async fn job(s: &Settings, task: &Task, checkpoint: Checkpoint, hand: Hand) -> connector::Result<Job> {
     let spec = &task.spec;
     let object = s.ends.object(spec).await?;
     let directory = s.ends.directory(spec).await?;
@@ -118,8 +115,8 @@ async fn job(s: &Settings, task: &Task, checkpoint: Checkpoint, steer: Steer) ->
         checkpoint: if checkpoint.0.is_empty() { None } else { Some(checkpoint.0) },
         // A stream's files have no reports in the product; their particulars stand in the subtask.
         reports: (task.kind == TaskKind::Transfer).then(|| s.reports.join(task.id.as_str())),
-        steer,
-        live: Arc::new(Live::default()),
+        steer: hand.steer,
+        live: hand.live,
     })
 }
 

@@ -79,6 +79,8 @@ pub struct State {
     /// Keys that the listing complains about.
     pub bad_keys: Vec<Vec<u8>>,
     pub settled: usize,
+    /// Whoever holds it keeps the disk busy: settling waits.
+    pub disk: Arc<Mutex<()>>,
     pub lists: usize,
 }
 
@@ -127,9 +129,9 @@ impl Memory {
                     version: format!("{i}-{at}").into(),
                     modified_ns: at,
                     stamp: None,
+                    digest: None,
                 });
             }
-                    digest: None,
         }
         let node = Node { what, meta, version, modified_ns: at, stamp: None, digest: None };
         s.nodes.insert(key.to_vec(), node);
@@ -252,9 +254,9 @@ impl Memory {
                 version,
                 modified_ns: at,
                 stamp: None,
+                digest: None,
             });
         }
-                digest: None,
         Ok(())
     }
 }
@@ -279,6 +281,8 @@ impl Tree for Memory {
     }
 
     fn settle(&self) -> Result<()> {
+        let disk = self.lock().disk.clone();
+        let _free = disk.lock().unwrap_or_else(PoisonError::into_inner);
         self.lock().settled += 1;
         Ok(())
     }

@@ -42,12 +42,7 @@ async fn watch_to_end(client: &Client, id: &str, quiet: bool) -> Result<TaskView
     bar.name(id);
     loop {
         let task: TaskView = call(client, "GetTask", json!({ "id": id })).await?;
-        let (items, bytes) = (&task.ledger.items, &task.ledger.bytes);
-        let settled = |t: &api_admin::wire::TallyView| {
-            t.written + t.unchanged + t.skipped + t.filtered + t.failed + t.dead_lettered
-        };
-        let found = (task.items_found.max(items.read), task.bytes_found.max(bytes.read));
-        bar.position(settled(items), found.0, settled(bytes), found.1, task.scan_done);
+        bar.position(task.items_done, task.items_found, task.bytes_done, task.bytes_found, task.scan_done);
         if matches!(task.status.as_str(), "completed" | "failed" | "canceled" | "paused")
             || task.kind == "stream"
         {
