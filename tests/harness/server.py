@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import time
 import urllib.request
@@ -80,8 +81,10 @@ class Wharf:
 
         def up():
             text = port.read_text().strip().rsplit(":", 1)[-1]
-            self.url = f"http://127.0.0.1:{int(text)}"
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as answer:
+            self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{int(text)}"
+            # Only whether it is up: who it is, the tests ask.
+            context = ssl._create_unverified_context() if self.tls else None
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=2, context=context) as answer:
                 return answer.status == 200
 
         peers.wait_until("wharf", up, patience, self.process, self.log)
@@ -108,30 +111,35 @@ class Wharf:
         )
 
     @property
-    def address(self) -> str:
-        return self.url.removeprefix("http://")
+    def tls(self) -> bool:
+        return "tls_certificate" in ((self.parts.get("sections") or {}).get("listen") or {})
 
-    def cfs(self, access_key=None, secret_key=None, sign_method=None, region="ap-guangzhou"):
+    @property
+    def address(self) -> str:
+        return self.url.split("://")[-1]
+
+    def cfs(self, access_key=None, secret_key=None, sign_method=None, region="ap-guangzhou", ca=None):
         """Tencent's own client for CFS."""
         from tencentcloud.cfs.v20190719 import cfs_client
         from tencentcloud.common import credential
         from tencentcloud.common.profile.client_profile import ClientProfile
         from tencentcloud.common.profile.http_profile import HttpProfile
 
-        profile = ClientProfile(httpProfile=HttpProfile(protocol="http", endpoint=self.address, reqTimeout=30))
+        profile = ClientProfile(httpProfile=HttpProfile(
+            protocol=self.url.split("://")[0], endpoint=self.address, reqTimeout=30, certification=ca and str(ca)))
         if sign_method:
             profile.signMethod = sign_method
         keys = credential.Credential(access_key or self.access_key, secret_key or self.secret_key)
         return cfs_client.CfsClient(keys, region, profile)
 
-    def nas(self, access_key=None, secret_key=None, signature_algorithm=None, region="cn-hangzhou"):
+    def nas(self, access_key=None, secret_key=None, signature_algorithm=None, region="cn-hangzhou", ca=None):
         """Alibaba's own client for NAS."""
         from alibabacloud_nas20170626.client import Client
         from alibabacloud_tea_openapi.utils_models import Config
 
         config = Config(
             access_key_id=access_key or self.access_key, access_key_secret=secret_key or self.secret_key, region_id=region,
-            endpoint=self.address, protocol="http", read_timeout=30000, connect_timeout=5000,
+            endpoint=self.address, protocol=self.url.split("://")[0], read_timeout=30000, connect_timeout=5000, ca=ca and str(ca),
         )
         if signature_algorithm:
             config.signature_algorithm = signature_algorithm
