@@ -88,6 +88,10 @@ impl Control {
             store::ErrorKind::NotFound => Error::new(ErrorKind::NotFound(Noun::FileSystem), e.message()),
             _ => e.into(),
         })?;
+        if fileset.counted.is_none() {
+            // So that somebody who asks later need not wait.
+            drop(self.begin_count(&fileset));
+        }
         Ok(fileset)
     }
 

@@ -66,7 +66,7 @@ impl Control {
     }
 
     /// The count under way, which is begun if it is due; `None` when the last one is fresh.
-    fn begin_count(&self, f: &Fileset) -> Option<watch::Receiver<Done>> {
+    pub(crate) fn begin_count(&self, f: &Fileset) -> Option<watch::Receiver<Done>> {
         let mut all = self.0.counts.0.lock().ok()?;
         let count = all.entry(f.id.clone()).or_default();
         if let Some(running) = &count.running {

@@ -283,8 +283,8 @@ async fn a_count_that_takes_long_is_not_waited_for() {
     let (c, id) = (&h.control, FilesetId::from("f-1"));
     std::fs::create_dir(h.root.join("set")).unwrap();
     std::fs::write(h.root.join("set/one"), [0; 10]).unwrap();
-    c.create_fileset(&h.me, fileset("f-1", "/set/")).await.unwrap();
     let closed = h.world.gate.clone().lock_owned().await;
+    c.create_fileset(&h.me, fileset("f-1", "/set/")).await.unwrap();
     // Nothing is made up for a fileset that was never counted.
     assert_eq!(kind(c.measure_fileset(&h.me, &id).await), E::InvalidState);
     assert_eq!(c.fileset(&h.me, &id).await.unwrap().counted, None);
