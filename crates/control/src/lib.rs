@@ -37,7 +37,7 @@ pub use nouns::{
 };
 pub use receipts::ReportAccess;
 pub use seams::{Dispatch, Trees};
-pub use store::{FlowFilter, Page, Span, TaskFilter};
+pub use store::{EventsFrom, FlowFilter, Page, Span, TaskEvents, TaskFilter};
 
 use model::{Sealed, Timestamp};
 use runtime::{Clock, Random};

@@ -404,6 +404,37 @@ async fn a_plan_counts_what_would_happen() {
 }
 
 #[tokio::test]
+async fn events_tell_who_did_what_and_only_to_the_owner() {
+    let h = Harness::new().await;
+    let (c, id) = (&h.control, TaskId::from("t-1"));
+    c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+    c.pause_task(&h.me, &id).await.unwrap();
+    c.resume_task(&Caller { account: "boss".into(), operator: true }, &id).await.unwrap();
+    c.cancel_task(&h.me, &id).await.unwrap();
+    let told = c.task_events(&h.me, &id, EventsFrom::After(0), 100).await.unwrap();
+    let lines: Vec<_> = told.events.iter().map(|e| (e.kind.name(), e.message.as_str())).collect();
+    assert_eq!(
+        lines,
+        [
+            ("created", "by account me through the cfs door"),
+            ("queued", "waits for its turn"),
+            ("pause-asked", "by account me"),
+            ("paused", "at once: nobody was at work on it"),
+            ("resume-asked", "by operator boss"),
+            ("queued", "waits for its turn again"),
+            ("cancel-asked", "by account me"),
+            ("canceled", "at once: nobody was at work on it"),
+        ]
+    );
+    let you = Caller::account("you".into());
+    assert_eq!(kind(c.task_events(&you, &id, EventsFrom::Latest, 1).await), E::NotFound(Noun::Task));
+    c.delete_task(&h.me, &id).await.unwrap();
+    c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+    let told = c.task_events(&h.me, &id, EventsFrom::Latest, 1).await.unwrap();
+    assert_eq!((told.total, told.dropped, told.events[0].seq), (2, 0, 2), "nothing is left of the first");
+}
+
+#[tokio::test]
 async fn a_receipt_is_checked_against_the_destination() {
     let h = Harness::new().await;
     let (c, dst, id) = (&h.control, &h.world.directory, TaskId::from("t-1"));

@@ -227,7 +227,7 @@ impl Local {
         if self.0.stop.is_stopped() {
             hand.steer.wish(Wish::Pause);
         }
-        run::run(&self.0.settings, &self.0.stop, task, checkpoint, hand).await;
+        Box::pin(run::run(&self.0.settings, &self.0.stop, task, checkpoint, hand)).await;
         if let Ok(mut running) = self.0.running.lock() {
             running.remove(&id);
         }

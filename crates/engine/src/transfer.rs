@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use connector::{Digest, ErrorKind, Tree};
-use model::{ConflictPolicy, Ledger};
+use model::{ConflictPolicy, Event, Ledger};
 use runtime::{Bandwidth, ByteBudget, Clock};
 
 use crate::{Journal, Lanes, Select, Steer};
@@ -35,6 +35,7 @@ mod item;
 mod large;
 mod live;
 mod merge;
+mod notes;
 mod planner;
 mod queue;
 mod reports;
@@ -231,6 +232,8 @@ pub struct Outcome {
     pub manifest_sha256: Option<String>,
     /// Only for [`Select::One`].
     pub single: Option<FileDetail>,
+    /// What happened since the last entry of the journal.
+    pub events: Vec<Event>,
     /// Counters at the end.
     pub live: Snapshot,
 }

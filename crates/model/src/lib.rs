@@ -3,6 +3,7 @@
 //! No I/O, no clock (time is an argument), no serialisation: wire types stay in the doors, records in
 //! `store`. Secrets appear only as [`Sealed`] bytes.
 
+mod event;
 mod flow;
 mod ids;
 mod ledger;
@@ -10,6 +11,7 @@ mod place;
 mod task;
 mod transfer;
 
+pub use event::{Event, EventKind, MAX_MESSAGE, TaskEvent, presentable};
 pub use flow::{Flow, FlowStatus};
 pub use ids::{AccountId, FileSystemId, FilesetId, FlowId, ObjectStoreId, TaskId, Timestamp};
 pub use ledger::{Imbalance, Ledger, Outcome, Tally};

@@ -267,6 +267,7 @@ impl World {
                 skipped: file("skipped"),
                 failed: file("failed"),
             },
+            events: Vec::new(),
             at: self.now(),
         };
         self.store.finish(&task.id, task.attempt, &finish).await.unwrap();

@@ -376,6 +376,7 @@ impl Harness {
             checkpoint: None,
             receipt: Some(receipt),
             reports: Reports::default(),
+            events: Vec::new(),
             at: now,
         };
         self.store.finish(&t.id, t.attempt, &finish).await.unwrap()

@@ -69,6 +69,7 @@ fn not_begun(task: &Task, kind: ErrorKind, message: String) -> Outcome {
         failures: Vec::new(),
         manifest_sha256: None,
         single: None,
+        events: Vec::new(),
         live: transfer::Snapshot::default(),
     }
 }
@@ -206,7 +207,8 @@ fn finish(s: &Settings, task: &Task, outcome: &Outcome) -> Finish {
         bytes_per_s: average(task, outcome, at),
         remaining_s: done.then_some(0),
     };
-    Finish { status, error, ledger: outcome.ledger, progress, checkpoint: None, receipt, reports, at }
+    let events = outcome.events.clone();
+    Finish { status, error, ledger: outcome.ledger, progress, checkpoint: None, receipt, reports, events, at }
 }
 
 /// Bytes a second over the whole task.
@@ -250,6 +252,7 @@ impl Journal for StoreJournal {
             ledger: entry.ledger,
             progress: entry.progress,
             checkpoint: Some(Checkpoint(entry.checkpoint)),
+            events: entry.events,
             at: Timestamp(self.clock.now().0),
         };
         match self.store.journal(&self.task.id, self.task.attempt, &entry).await {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use model::Outcome;
 
+use super::notes::Notes;
+
 /// Live counters of one run.
 #[derive(Debug, Default)]
 pub struct Live {
@@ -21,6 +23,7 @@ pub struct Live {
     pub(crate) retries: AtomicU64,
     pub(crate) looks: AtomicU64,
     pub(crate) parts: AtomicU64,
+    pub(crate) notes: Notes,
 }
 
 /// [`Live`] at one moment.

@@ -115,6 +115,7 @@ pub async fn run(job: Job) -> Outcome {
             failures: Vec::new(),
             manifest_sha256: None,
             single: None,
+            events: Vec::new(),
             live: live.snapshot(),
         },
     }
@@ -298,7 +299,7 @@ impl Driver {
     fn recording_of(&mut self, complete: bool, settle: bool) -> Result<Recording, Why> {
         let run = &self.hold.0;
         let settle = settle && run.options.durable && !run.options.dry_run;
-        match self.clerk.checkpoint(&run.live.snapshot(), complete, settle) {
+        match self.clerk.checkpoint(&run.live, complete, settle) {
             Ok(step) => Ok(Box::pin(clerk::record(step, run.destination.clone(), self.journal.clone()))),
             Err(e) => {
                 run.fail(ErrorKind::Full, format!("the reports can't be written: {e}"));
@@ -395,12 +396,15 @@ impl Driver {
 
     async fn outcome(mut self, mut ended: Ended) -> Outcome {
         let run = self.hold.0.clone();
+        let mut events = Vec::new();
         if matches!(ended, Ended::Failed(..) | Ended::Canceled) {
             // Nobody goes on from here: what is settled behind a gap counts too.
             for record in run.book.take_all_settled() {
                 let _ = self.clerk.book(&record);
             }
-            let _ = self.clerk.checkpoint(&run.live.snapshot(), false, false);
+            if let Ok(last) = self.clerk.checkpoint(&run.live, true, false) {
+                events = last.into_events();
+            }
         }
         let mut manifest_sha256 = None;
         if ended == Ended::Done {
@@ -419,6 +423,7 @@ impl Driver {
             failures: std::mem::take(&mut self.clerk.failures),
             manifest_sha256,
             single,
+            events,
             live: run.live.snapshot(),
         }
     }
