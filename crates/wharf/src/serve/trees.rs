@@ -201,7 +201,11 @@ impl engine::dispatch::Ends for Connectors {
     }
 
     async fn address(&self, spec: &TransferSpec, url: &str) -> Result<(Arc<dyn Tree>, TreePath)> {
-        let not_found = |why: String| Error::new(ErrorKind::NotFound, format!("{url}: {why}"));
+        // What stands behind `?` (a presigned address has its signature there) is neither part of the key nor
+        // to be repeated: we sign ourselves.
+        let url = url.split('?').next().unwrap_or(url);
+        let not_found =
+            |why: String| Error::new(ErrorKind::NotFound, format!("{}: {why}", model::presentable(url, 500)));
         // The key may hold escapes; the list's own address is taken as it is written.
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let (host, path) = rest.split_once('/').ok_or_else(|| not_found("no key in it".to_owned()))?;
