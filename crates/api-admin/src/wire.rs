@@ -307,6 +307,35 @@ pub struct Tasks {
     pub total: u64,
 }
 
+/// Something that happened to a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    /// Counts the task's events from 1, without gaps.
+    pub seq: u64,
+    /// µs since the epoch.
+    pub at: i64,
+    /// `created`, `queued`, `started`, `taken-over`, `listed`, `progress`, `retry`, `item-failed`, `pause-asked`,
+    /// `resume-asked`, `cancel-asked`, `paused`, `canceled`, `completed`, `failed`
+    pub kind: String,
+    /// Words.
+    pub message: String,
+}
+
+/// Answer of `ListTaskEvents`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskEvents {
+    /// Oldest first.
+    pub events: Vec<EventView>,
+    /// What to give as `after` to go on from here.
+    pub next: u64,
+    /// There are later ones by now.
+    pub more: bool,
+    /// How many the task ever had.
+    pub total: u64,
+    /// How many of them, all older than those that are kept, were dropped.
+    pub dropped: u64,
+}
+
 /// Answer of `ListAccounts`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Accounts {

@@ -238,6 +238,19 @@ pub enum TaskCommand {
         #[command(flatten)]
         server: Server,
     },
+    /// What happened to a task, oldest first.
+    Events {
+        /// Identifier.
+        id: String,
+        /// Wait for more until the task has ended. With --json: one object on each line.
+        #[arg(long, short)]
+        follow: bool,
+        /// Only later ones than this number.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        #[command(flatten)]
+        server: Server,
+    },
     /// Start a transfer on a flow and watch it.
     Create {
         /// Flow.

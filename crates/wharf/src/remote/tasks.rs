@@ -3,7 +3,7 @@
 use api_admin::wire::{PlanView, TaskView, Tasks};
 use serde_json::json;
 
-use super::{Answer, call};
+use super::{Answer, call, events};
 use crate::cli::{Conflict, TaskCommand, Way};
 use crate::client::Client;
 use crate::progress::Bar;
@@ -15,7 +15,11 @@ pub async fn run(client: &Client, command: TaskCommand, quiet: bool) -> Result<A
             let tasks: Tasks = call(client, "ListTasks", json!({ "flow": flow, "limit": limit })).await?;
             Ok(Answer::new(table(&tasks.tasks), &tasks))
         }
-        TaskCommand::Show { id, .. } => Ok(shown(&call(client, "GetTask", json!({ "id": id })).await?)),
+        TaskCommand::Show { id, .. } => events::show(client, &id).await,
+        TaskCommand::Events { id, follow, after, .. } if follow => {
+            events::follow(client, &id, after, quiet).await
+        }
+        TaskCommand::Events { id, after, .. } => events::list(client, &id, after).await,
         TaskCommand::Create { flow, way, path, conflict, dry_run, detach, .. } => {
             let way = if way == Way::Import { "import" } else { "export" };
             let params = json!({ "flow": flow, "way": way, "path": path, "conflict": rule(conflict) });
@@ -62,7 +66,7 @@ fn rule(c: Conflict) -> &'static str {
     }
 }
 
-fn shown(t: &TaskView) -> Answer {
+pub fn shown(t: &TaskView) -> Answer {
     let mut text =
         format!("{} {} {} → {}\n{}", t.id, t.status, t.source, t.destination, words::ledger(&t.ledger));
     if let Some(e) = &t.error {
