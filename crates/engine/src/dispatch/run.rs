@@ -69,6 +69,7 @@ fn not_begun(task: &Task, kind: ErrorKind, message: String) -> Outcome {
         failures: Vec::new(),
         manifest_sha256: None,
         single: None,
+        would: transfer::Would::default(),
         events: Vec::new(),
         live: transfer::Snapshot::default(),
     }

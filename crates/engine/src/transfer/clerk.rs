@@ -15,7 +15,7 @@ use super::live::{Live, Snapshot};
 use super::notes::Tidings;
 use super::planner::Cursor;
 use super::reports::{MANIFEST, Reports};
-use super::{Failure, Job};
+use super::{Failure, Job, Options, Would};
 use crate::journal::{Checkpoint, Counts, from_hex, to_hex};
 use crate::{Journal, JournalEntry, JournalError, Wish};
 
@@ -29,7 +29,9 @@ pub(super) struct Clerk {
     pub ledger: Ledger,
     pub cursor: Cursor,
     pub failures: Vec<Failure>,
+    pub would: Would,
     tidings: Tidings,
+    dry: Option<Options>,
     reports: Option<Reports>,
     folder: Option<PathBuf>,
     started: i64,
@@ -72,7 +74,9 @@ impl Clerk {
             ledger: checkpoint.ledger.into(),
             cursor,
             failures: Vec::new(),
+            would: Would::default(),
             tidings: Tidings::default(),
+            dry: job.options.dry_run.then(|| job.options.clone()),
             reports,
             folder: job.reports.clone(),
             started: checkpoint.started,
@@ -105,6 +109,9 @@ impl Clerk {
             if self.failures.len() < FAILURES {
                 self.failures.push(Failure { path: line.shown(), reason: line.reason.to_string() });
             }
+        }
+        if let Some(options) = &self.dry {
+            self.would.count(line, options);
         }
         match &mut self.reports {
             Some(reports) => reports.add(line),

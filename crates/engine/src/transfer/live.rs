@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use connector::ErrorKind;
 use model::Outcome;
 
 use super::notes::Notes;
@@ -66,6 +67,12 @@ impl Snapshot {
 }
 
 impl Live {
+    /// The fault that a listing of the run is trying to get over at this moment.
+    #[must_use]
+    pub fn listing_fault(&self) -> Option<(ErrorKind, String)> {
+        self.notes.listing_fault()
+    }
+
     /// All counters now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

@@ -80,6 +80,7 @@ async fn list(
         match stream.next().await {
             Ok(None) => return,
             Ok(Some(mut page)) => {
+                live.notes.listing_moved();
                 if skip > 0 {
                     page.retain(|e| {
                         let again = e.is_err() && skip > 0;
@@ -102,7 +103,7 @@ async fn list(
             }
             Err(e) if e.kind().is_transient() && tries < TRIES => {
                 tries += 1;
-                live.notes.retried(&e);
+                live.notes.listing_broke(&e);
                 tracing::warn!(tree = tree.describe(), error = %e, tries, "the listing is taken up again");
                 tokio::time::sleep(Duration::from_millis(200 << tries)).await;
                 skip = nameless;

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use connector::Error;
+use connector::{Error, ErrorKind};
 use model::{Event, EventKind, Ledger, presentable};
 
 use super::Snapshot;
@@ -29,6 +29,7 @@ struct State {
     last: String,
     told: Option<Instant>,
     pause: Duration,
+    listing: Option<(ErrorKind, String)>,
 }
 
 /// What lanes and listings note. Shared by all of a run.
@@ -46,6 +47,22 @@ impl Notes {
         let mut s = self.lock();
         s.retries += 1;
         s.last = words;
+    }
+
+    /// A listing was broken off and will be taken up again.
+    pub fn listing_broke(&self, e: &Error) {
+        self.retried(e);
+        self.lock().listing = Some((e.kind(), e.to_string()));
+    }
+
+    /// A listing goes on.
+    pub fn listing_moved(&self) {
+        self.lock().listing = None;
+    }
+
+    /// The fault that a listing is trying to get over.
+    pub fn listing_fault(&self) -> Option<(ErrorKind, String)> {
+        self.lock().listing.clone()
     }
 
     /// The retries since the last telling, when it is time for that or the run ends.
@@ -117,7 +134,6 @@ fn tail(reason: &str) -> std::borrow::Cow<'_, str> {
 mod tests {
     use super::super::book::LineKind;
     use super::*;
-    use connector::ErrorKind;
     use model::Outcome;
 
     #[test]

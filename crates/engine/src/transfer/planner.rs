@@ -167,6 +167,9 @@ impl Planner {
         self.run.live.found(1, entry.size);
         if entry.kind == EntryKind::Dir {
             let path = entry.path.clone();
+            if self.run.options.dry_run {
+                self.run.touched.enter(&path);
+            }
             let enter = Record {
                 segment: self.segment,
                 step: Step::Enter,

@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 
 use super::book::Book;
 use super::clerk::{self, Clerk};
+use super::dry::Touched;
 use super::merge::Bound;
 use super::planner;
 use super::queue::Queue;
-use super::{Ended, FileDetail, Job, Live, Options, Outcome, slot};
+use super::{Ended, FileDetail, Job, Live, Options, Outcome, Would, slot};
 use crate::decide::Rules;
 use crate::journal::Checkpoint;
 use crate::{Journal, JournalError, Lanes, Select, Steer, Wish};
@@ -40,6 +41,8 @@ pub(super) struct Run {
     pub live: Arc<Live>,
     pub queue: Queue,
     pub book: Book,
+    /// What a dry run would have touched.
+    pub touched: Touched,
     /// The run is over or dropped: lanes let go of what they hold.
     pub gone: Shutdown,
     /// Failures since the last success.
@@ -115,6 +118,7 @@ pub async fn run(job: Job) -> Outcome {
             failures: Vec::new(),
             manifest_sha256: None,
             single: None,
+            would: Would::default(),
             events: Vec::new(),
             live: live.snapshot(),
         },
@@ -163,6 +167,7 @@ impl Driver {
             live: job.live,
             queue: Queue::default(),
             book: Book::new(job.options.window),
+            touched: Touched::default(),
             gone: Shutdown::new(),
             hopeless: AtomicU32::new(0),
             resumed,
@@ -423,6 +428,7 @@ impl Driver {
             failures: std::mem::take(&mut self.clerk.failures),
             manifest_sha256,
             single,
+            would: self.clerk.would,
             events,
             live: run.live.snapshot(),
         }
