@@ -132,13 +132,16 @@ pub fn verification(v: &Verification) -> VerificationView {
 /// A plan.
 pub fn plan(p: &Plan) -> PlanView {
     PlanView {
-        items: p.items,
+        ledger: (&p.ledger).into(),
+        items: p.ledger.items.read,
         files_to_write: p.files,
-        bytes_to_write: p.bytes,
-        unchanged: p.unchanged,
-        conflicts: p.conflicts,
-        skipped: p.skipped,
-        refused: p.refused,
+        bytes_to_write: p.ledger.bytes.written,
+        unchanged: p.ledger.items.unchanged,
+        conflicts: p.conflicts(),
+        overwritten: p.overwritten,
+        skipped: p.kept,
+        refused: p.ledger.items.failed + p.ledger.items.dead_lettered,
+        problems: p.problems.clone(),
         requests: p.requests,
         estimated_s: p.estimated_s,
         complete: p.complete,

@@ -149,20 +149,27 @@ pub struct ReportView {
 /// What a dry run found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PlanView {
+    /// The ledger that the task would end with.
+    pub ledger: LedgerView,
     /// Items at the source.
     pub items: u64,
-    /// Files that would be written.
+    /// Files and links that would be written; other written items are directories.
     pub files_to_write: u64,
     /// Bytes that would be written.
     pub bytes_to_write: u64,
-    /// Files that are there already and need nothing.
+    /// Items that are there already and need nothing.
     pub unchanged: u64,
-    /// Names that the destination has with other content.
+    /// Files and links that the destination has and that are not known to be the same.
     pub conflicts: u64,
+    /// Of these, written over.
+    pub overwritten: u64,
     /// Of these, left alone.
     pub skipped: u64,
-    /// Names that can't be moved.
+    /// Items that can't be moved.
     pub refused: u64,
+    /// The first few of them, with reasons.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// Requests to the object store, about.
     pub requests: u64,
     /// Seconds, about.

@@ -1,6 +1,8 @@
 //! Tasks: made, watched, paused, cancelled, forgotten.
 
-use model::{Ledger, Progress, Reports, Selection, Task, TaskId, TaskKind, TaskStatus, Transition};
+use model::{
+    Ledger, Progress, Reports, Selection, Task, TaskId, TaskKind, TaskStatus, TransferSpec, Transition,
+};
 
 use crate::flows::{check_attributes, check_prefix, check_word, inner_path};
 use crate::{
@@ -36,13 +38,7 @@ impl Control {
     async fn checked_task(&self, c: &Caller, new: NewTask) -> Result<Task> {
         check_word(new.id.as_str(), "id")?;
         check_attributes(&new.attributes)?;
-        let mut spec = new.spec;
-        let fs = self.file_system(&spec.directory.file_system).await?;
-        self.object_store(&spec.object.store).await?;
-        check_prefix(&spec.object.prefix)?;
-        check_selection(&spec.selection)?;
-        spec.directory.path = inner_path(&spec.directory.path)?;
-        spec.directory.root = fs.root;
+        let spec = self.checked_spec(new.spec).await?;
         if let Some(id) = &new.flow {
             self.flow(c, id).await?;
         }
@@ -78,6 +74,17 @@ impl Control {
             started: stream.then_some(now),
             ended: None,
         })
+    }
+
+    /// What every transfer has to be, done or planned. The directory's root is filled in.
+    pub(crate) async fn checked_spec(&self, mut spec: TransferSpec) -> Result<TransferSpec> {
+        let fs = self.file_system(&spec.directory.file_system).await?;
+        self.object_store(&spec.object.store).await?;
+        check_prefix(&spec.object.prefix)?;
+        check_selection(&spec.selection)?;
+        spec.directory.path = inner_path(&spec.directory.path)?;
+        spec.directory.root = fs.root;
+        Ok(spec)
     }
 
     /// One task of the caller's.

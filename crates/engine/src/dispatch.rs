@@ -8,6 +8,8 @@
 //! After a crash nothing has to be told: the leases of the dead process are ended at the start, and its
 //! tasks are claimed again from their checkpoints. An orderly stop gives them back in the same state.
 
+mod counted;
+mod plan;
 mod run;
 
 use std::collections::HashMap;
@@ -44,6 +46,13 @@ pub trait Ends: Send + Sync + 'static {
     /// # Errors
     /// As opening the directory.
     async fn directory(&self, spec: &TransferSpec) -> connector::Result<Arc<dyn Tree>>;
+
+    /// The directory's side as it is: for looking, never made. `None` = it is not there, and a run would
+    /// make it.
+    ///
+    /// # Errors
+    /// As opening the directory; `NotFound` when a run would not make it either.
+    fn present_directory(&self, spec: &TransferSpec) -> connector::Result<Option<Arc<dyn Tree>>>;
 
     /// The whole bucket, where lists of names lie.
     ///

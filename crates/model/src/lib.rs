@@ -8,6 +8,7 @@ mod flow;
 mod ids;
 mod ledger;
 mod place;
+mod plan;
 mod task;
 mod transfer;
 
@@ -19,6 +20,7 @@ pub use place::{
     Account, Declared, Dialect, FileSystem, Fileset, FilesetStatus, ObjectStore, Origin, Product, Quota,
     Sealed,
 };
+pub use plan::Plan;
 pub use task::{Door, Originator, Progress, Receipt, Reports, Task, TaskKind, TaskStatus, Transition};
 pub use transfer::{
     ConflictPolicy, Credentials, DataType, Direction, DirectoryEnd, MetadataDialect, ObjectEnd, Precondition,

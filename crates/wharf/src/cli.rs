@@ -217,6 +217,23 @@ pub enum Way {
     Export,
 }
 
+/// What `wharf task create` and `wharf task plan` are about.
+#[derive(Debug, Args)]
+pub struct Transfer {
+    /// Flow.
+    #[arg(long)]
+    pub flow: String,
+    /// Which way.
+    #[arg(value_enum)]
+    pub way: Way,
+    /// Only below this path of the source.
+    #[arg(long, default_value = "")]
+    pub path: String,
+    /// What to do where the destination already has the name.
+    #[arg(long, value_enum, default_value = "if-changed")]
+    pub conflict: Conflict,
+}
+
 /// `wharf task`
 #[derive(Debug, Subcommand)]
 pub enum TaskCommand {
@@ -251,21 +268,18 @@ pub enum TaskCommand {
         #[command(flatten)]
         server: Server,
     },
+    /// Say what a transfer would do (files, bytes, conflicts, requests, time), and change nothing.
+    Plan {
+        #[command(flatten)]
+        what: Transfer,
+        #[command(flatten)]
+        server: Server,
+    },
     /// Start a transfer on a flow and watch it.
     Create {
-        /// Flow.
-        #[arg(long)]
-        flow: String,
-        /// Which way.
-        #[arg(value_enum)]
-        way: Way,
-        /// Only below this path of the source.
-        #[arg(long, default_value = "")]
-        path: String,
-        /// What to do where the destination already has the name.
-        #[arg(long, value_enum, default_value = "if-changed")]
-        conflict: Conflict,
-        /// Say what would be done: files, bytes, conflicts, requests, time.
+        #[command(flatten)]
+        what: Transfer,
+        /// The same as `wharf task plan`.
         #[arg(long)]
         dry_run: bool,
         /// Come back at once.

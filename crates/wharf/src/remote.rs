@@ -84,6 +84,7 @@ fn server_of(command: &Command) -> &Server {
             T::List { server, .. }
             | T::Show { server, .. }
             | T::Events { server, .. }
+            | T::Plan { server, .. }
             | T::Create { server, .. }
             | T::Watch { server, .. }
             | T::Pause { server, .. }

@@ -51,6 +51,13 @@ impl Ends for Two {
         self.folder(may_make(spec))
     }
 
+    fn present_directory(&self, spec: &TransferSpec) -> connector::Result<Option<Arc<dyn Tree>>> {
+        match self.folder(false) {
+            Err(e) if e.kind() == ErrorKind::NotFound && may_make(spec) => Ok(None),
+            r => r.map(Some),
+        }
+    }
+
     async fn bucket(&self, _: &TransferSpec) -> connector::Result<Arc<dyn Tree>> {
         Ok(self.bucket.tree())
     }
