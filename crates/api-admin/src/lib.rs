@@ -42,6 +42,7 @@ const ACTIONS: &[&str] = &[
     "DeleteFlow",
     "ListTasks",
     "GetTask",
+    "ListTaskEvents",
     "CreateTask",
     "PlanTask",
     "PauseTask",
@@ -85,11 +86,12 @@ impl Door for AdminDoor {
             "DeleteFlow" => ops::flows::delete(c, decode(call.params)?).await.map(|()| Reply::empty()),
             "ListTasks" => reply(&ops::tasks::list(c, decode(call.params)?).await?),
             "GetTask" => reply(&ops::tasks::get(c, decode(call.params)?).await?),
+            "ListTaskEvents" => reply(&ops::tasks::events(c, decode(call.params)?).await?),
             "CreateTask" => reply(&ops::tasks::create(c, &call.caller.account, decode(call.params)?).await?),
             "PlanTask" => reply(&ops::tasks::plan(c, decode(call.params)?).await?),
-            "PauseTask" => reply(&ops::tasks::pause(c, decode(call.params)?).await?),
-            "ResumeTask" => reply(&ops::tasks::resume(c, decode(call.params)?).await?),
-            "CancelTask" => reply(&ops::tasks::cancel(c, decode(call.params)?).await?),
+            "PauseTask" => reply(&ops::tasks::pause(c, &call.caller.account, decode(call.params)?).await?),
+            "ResumeTask" => reply(&ops::tasks::resume(c, &call.caller.account, decode(call.params)?).await?),
+            "CancelTask" => reply(&ops::tasks::cancel(c, &call.caller.account, decode(call.params)?).await?),
             "ListResources" => reply(&ops::resources::list(c).await?),
             "PutFileSystem" => {
                 ops::resources::put_file_system(c, decode(call.params)?).await.map(|()| Reply::empty())

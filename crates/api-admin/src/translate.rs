@@ -1,14 +1,14 @@
 //! Nouns to wire types.
 
-use control::{Control, Plan, Verification};
+use control::{Control, Plan, TaskEvents, Verification};
 use model::{
     Account, ConflictPolicy, Dialect, Direction, FileSystem, Flow, ObjectEnd, ObjectStore, Origin, Product,
-    Receipt, Task, TaskKind,
+    Receipt, Task, TaskEvent, TaskKind,
 };
 
 use crate::wire::{
-    AccountView, FileSystemView, FlowView, ObjectStoreView, PlanView, ReceiptView, ReportView, TaskView,
-    VerificationView,
+    self, AccountView, EventView, FileSystemView, FlowView, ObjectStoreView, PlanView, ReceiptView,
+    ReportView, TaskView, VerificationView,
 };
 
 /// `s3://bucket/prefix/`
@@ -132,16 +132,37 @@ pub fn verification(v: &Verification) -> VerificationView {
 /// A plan.
 pub fn plan(p: &Plan) -> PlanView {
     PlanView {
-        items: p.items,
+        ledger: (&p.ledger).into(),
+        items: p.ledger.items.read,
         files_to_write: p.files,
-        bytes_to_write: p.bytes,
-        unchanged: p.unchanged,
-        conflicts: p.conflicts,
-        skipped: p.skipped,
-        refused: p.refused,
+        bytes_to_write: p.ledger.bytes.written,
+        unchanged: p.ledger.items.unchanged,
+        conflicts: p.conflicts(),
+        overwritten: p.overwritten,
+        skipped: p.kept,
+        refused: p.ledger.items.failed + p.ledger.items.dead_lettered,
+        problems: p.problems.clone(),
         requests: p.requests,
         estimated_s: p.estimated_s,
         complete: p.complete,
+    }
+}
+
+/// Events; `after` is the cursor of the request.
+pub fn events(found: &TaskEvents, after: u64) -> wire::TaskEvents {
+    let view = |e: &TaskEvent| EventView {
+        seq: e.seq,
+        at: e.at.0,
+        kind: e.kind.name().to_owned(),
+        message: e.message.clone(),
+    };
+    let next = found.events.last().map_or(after, |e| e.seq);
+    wire::TaskEvents {
+        events: found.events.iter().map(view).collect(),
+        next,
+        more: next < found.total,
+        total: found.total,
+        dropped: found.dropped,
     }
 }
 

@@ -149,20 +149,27 @@ pub struct ReportView {
 /// What a dry run found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PlanView {
+    /// The ledger that the task would end with.
+    pub ledger: LedgerView,
     /// Items at the source.
     pub items: u64,
-    /// Files that would be written.
+    /// Files and links that would be written; other written items are directories.
     pub files_to_write: u64,
     /// Bytes that would be written.
     pub bytes_to_write: u64,
-    /// Files that are there already and need nothing.
+    /// Items that are there already and need nothing.
     pub unchanged: u64,
-    /// Names that the destination has with other content.
+    /// Files and links that the destination has and that are not known to be the same.
     pub conflicts: u64,
+    /// Of these, written over.
+    pub overwritten: u64,
     /// Of these, left alone.
     pub skipped: u64,
-    /// Names that can't be moved.
+    /// Items that can't be moved.
     pub refused: u64,
+    /// The first few of them, with reasons.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// Requests to the object store, about.
     pub requests: u64,
     /// Seconds, about.
@@ -305,6 +312,35 @@ pub struct Tasks {
     pub tasks: Vec<TaskView>,
     /// How many there are in all.
     pub total: u64,
+}
+
+/// Something that happened to a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    /// Counts the task's events from 1, without gaps.
+    pub seq: u64,
+    /// µs since the epoch.
+    pub at: i64,
+    /// `created`, `queued`, `started`, `taken-over`, `listed`, `progress`, `retry`, `item-failed`, `pause-asked`,
+    /// `resume-asked`, `cancel-asked`, `paused`, `canceled`, `completed`, `failed`
+    pub kind: String,
+    /// Words.
+    pub message: String,
+}
+
+/// Answer of `ListTaskEvents`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskEvents {
+    /// Oldest first.
+    pub events: Vec<EventView>,
+    /// What to give as `after` to go on from here.
+    pub next: u64,
+    /// There are later ones by now.
+    pub more: bool,
+    /// How many the task ever had.
+    pub total: u64,
+    /// How many of them, all older than those that are kept, were dropped.
+    pub dropped: u64,
 }
 
 /// Answer of `ListAccounts`.

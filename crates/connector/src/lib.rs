@@ -12,12 +12,14 @@ pub mod conformance;
 mod digest;
 mod entry;
 mod error;
+mod nowhere;
 mod path;
 mod tree;
 
 pub use digest::{Digest, DigestKind};
 pub use entry::{Entry, EntryKind, Meta, Stamp, Xattr};
 pub use error::{Error, ErrorKind, Result};
+pub use nowhere::Nowhere;
 pub use path::{PathProblem, TreePath, display_bytes};
 pub use tree::{
     Body, EntryStream, Found, Lane, ListRequest, Overwrite, Part, PartDone, Probe, Range, Source, Stored,

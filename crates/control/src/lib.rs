@@ -31,13 +31,14 @@ use std::sync::Arc;
 
 pub use addresses::{host_of, store_for_bucket};
 pub use error::{Error, ErrorKind, Noun, Result};
+pub use model::Plan;
 pub use nouns::{
     Caller, FilesetChange, FlowChange, GivenKey, Limits, Live, NewAccount, NewFileset, NewFlow, NewTask,
-    Plan, Upkeep, Usage, Verification,
+    Upkeep, Usage, Verification,
 };
 pub use receipts::ReportAccess;
 pub use seams::{Dispatch, Trees};
-pub use store::{FlowFilter, Page, Span, TaskFilter};
+pub use store::{EventsFrom, FlowFilter, Page, Span, TaskEvents, TaskFilter};
 
 use model::{Sealed, Timestamp};
 use runtime::{Clock, Random};
@@ -73,6 +74,7 @@ struct Inner {
     tokens: idempotency::Tokens,
     at_work: filesets::AtWork,
     counts: usage::Counts,
+    plans: tokio::sync::Semaphore,
 }
 
 impl std::ops::Deref for Inner {
@@ -92,6 +94,7 @@ impl Control {
             tokens: idempotency::Tokens::default(),
             at_work: filesets::AtWork::default(),
             counts: usage::Counts::default(),
+            plans: tokio::sync::Semaphore::new(plan::AT_ONCE),
         }))
     }
 

@@ -43,8 +43,6 @@ pub struct Limits {
     pub waiting_tasks: u32,
     /// Days that ended tasks, their receipts and reports are kept.
     pub history_days: u32,
-    /// Items that a plan looks at on each side.
-    pub plan_items: u64,
     /// Seconds that a plan may take.
     pub plan_seconds: u64,
     /// Seconds that a probe may take.
@@ -65,7 +63,6 @@ impl Default for Limits {
             concurrent_batch_tasks_per_flow: 4,
             waiting_tasks: 1000,
             history_days: 90,
-            plan_items: 1_000_000,
             plan_seconds: 20,
             probe_seconds: 3,
             report_link_seconds: 24 * 3600,
@@ -181,31 +178,6 @@ pub struct NewTask {
     pub attributes: BTreeMap<String, String>,
     /// Who caused it.
     pub originator: Originator,
-}
-
-/// What a transfer would do.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Plan {
-    /// Items at the source that are meant (files, directories, links).
-    pub items: u64,
-    /// Files that would be written.
-    pub files: u64,
-    /// Bytes that would be written.
-    pub bytes: u64,
-    /// Files that are there already and need nothing.
-    pub unchanged: u64,
-    /// Names that the destination has with other content: written over or left alone by policy.
-    pub conflicts: u64,
-    /// Of these, left alone.
-    pub skipped: u64,
-    /// Names that can't be moved.
-    pub refused: u64,
-    /// Requests to the object store, about.
-    pub requests: u64,
-    /// Seconds, about.
-    pub estimated_s: u64,
-    /// Both sides were walked to the end; otherwise the numbers are what was seen within the bound.
-    pub complete: bool,
 }
 
 /// How far a run is at this moment, ahead of its journal.

@@ -1,10 +1,11 @@
 //! What the binary plugs in: connectors and the engine. Control names neither.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use connector::Tree;
-use model::{Credentials, DirectoryEnd, MetadataDialect, ObjectEnd, ObjectStore, TaskId, TransferSpec};
+use model::{Credentials, DirectoryEnd, MetadataDialect, ObjectEnd, ObjectStore, Plan, TaskId, TransferSpec};
 
 use crate::Live;
 
@@ -25,12 +26,11 @@ pub trait Trees: Send + Sync {
         dialect: MetadataDialect,
     ) -> connector::Result<Arc<dyn Tree>>;
 
-    /// The directory's side. `spec` tells modes and whether the directory may be made, where a transfer
-    /// is meant; `None` = just look.
+    /// The directory's side, for looking: a directory that is missing is not made.
     ///
     /// # Errors
     /// As opening the directory.
-    fn directory(&self, end: &DirectoryEnd, spec: Option<&TransferSpec>) -> connector::Result<Arc<dyn Tree>>;
+    fn directory(&self, end: &DirectoryEnd) -> connector::Result<Arc<dyn Tree>>;
 
     /// Removes everything in a directory, and nothing outside of it. Blocks until it is done; returns how
     /// many items went.
@@ -56,7 +56,8 @@ pub trait Trees: Send + Sync {
     ) -> connector::Result<Vec<String>>;
 }
 
-/// The engine's door. Calls return at once.
+/// The engine's door. Calls return at once, but for [`Dispatch::plan`].
+#[async_trait]
 pub trait Dispatch: Send + Sync {
     /// There is a new pending task.
     fn wake(&self);
@@ -65,5 +66,15 @@ pub trait Dispatch: Send + Sync {
     /// How far a task is that runs in this very process; `None` for any other.
     fn live(&self, _task: &TaskId) -> Option<Live> {
         None
+    }
+
+    /// What a transfer would do: the very run, dry, for at most about this time (then the plan says that
+    /// it is partial). Writes nothing anywhere. `None` = this engine makes no plans.
+    ///
+    /// # Errors
+    /// What would stop the run.
+    async fn plan(&self, spec: &TransferSpec, within: Duration) -> connector::Result<Option<Plan>> {
+        let _ = (spec, within);
+        Ok(None)
     }
 }

@@ -1,10 +1,16 @@
 //! Tasks: made, watched, paused, cancelled, forgotten.
 
-use model::{Ledger, Progress, Reports, Selection, Task, TaskId, TaskKind, TaskStatus, Transition};
+use model::{
+    Ledger, Progress, Reports, Selection, Task, TaskId, TaskKind, TaskStatus, TransferSpec, Transition,
+};
 
 use crate::flows::{check_attributes, check_prefix, check_word, inner_path};
-use crate::{Caller, Control, Error, ErrorKind, Live, NewTask, Noun, Page, Result, TaskFilter};
+use crate::{
+    Caller, Control, Error, ErrorKind, EventsFrom, Live, NewTask, Noun, Page, Result, TaskEvents, TaskFilter,
+};
 
+/// Events that are told at once.
+const EVENTS_AT_ONCE: u64 = 500;
 /// Bytes of all paths that a request may name.
 const MAX_SELECTION_BYTES: usize = 4 * 1024 * 1024;
 
@@ -32,13 +38,7 @@ impl Control {
     async fn checked_task(&self, c: &Caller, new: NewTask) -> Result<Task> {
         check_word(new.id.as_str(), "id")?;
         check_attributes(&new.attributes)?;
-        let mut spec = new.spec;
-        let fs = self.file_system(&spec.directory.file_system).await?;
-        self.object_store(&spec.object.store).await?;
-        check_prefix(&spec.object.prefix)?;
-        check_selection(&spec.selection)?;
-        spec.directory.path = inner_path(&spec.directory.path)?;
-        spec.directory.root = fs.root;
+        let spec = self.checked_spec(new.spec).await?;
         if let Some(id) = &new.flow {
             self.flow(c, id).await?;
         }
@@ -76,6 +76,17 @@ impl Control {
         })
     }
 
+    /// What every transfer has to be, done or planned. The directory's root is filled in.
+    pub(crate) async fn checked_spec(&self, mut spec: TransferSpec) -> Result<TransferSpec> {
+        let fs = self.file_system(&spec.directory.file_system).await?;
+        self.object_store(&spec.object.store).await?;
+        check_prefix(&spec.object.prefix)?;
+        check_selection(&spec.selection)?;
+        spec.directory.path = inner_path(&spec.directory.path)?;
+        spec.directory.root = fs.root;
+        Ok(spec)
+    }
+
     /// One task of the caller's.
     ///
     /// # Errors
@@ -111,6 +122,21 @@ impl Control {
         Ok(self.0.store.tasks(&filter, page).await?)
     }
 
+    /// Events of one of the caller's tasks, oldest first, at most 500 at once.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn task_events(
+        &self,
+        c: &Caller,
+        id: &TaskId,
+        from: EventsFrom,
+        limit: u64,
+    ) -> Result<TaskEvents> {
+        self.task(c, id).await?;
+        Ok(self.0.store.events(id, from, limit.min(EVENTS_AT_ONCE)).await?)
+    }
+
     /// Asks a task to stop for good. One that waits is Canceled at once, one at work becomes Canceling.
     ///
     /// # Errors
@@ -137,7 +163,8 @@ impl Control {
 
     async fn wish(&self, c: &Caller, id: &TaskId, t: Transition) -> Result<Task> {
         let before = self.task(c, id).await?;
-        let task = self.0.store.wish(id, t, self.now()).await.map_err(|e| match e.kind() {
+        let by = format!("by {} {}", if c.operator { "operator" } else { "account" }, c.account);
+        let task = self.0.store.wish(id, t, &by, self.now()).await.map_err(|e| match e.kind() {
             store::ErrorKind::NotFound => Error::not_found(Noun::Task, id),
             // A stream that could go, but for its files.
             store::ErrorKind::Conflict

@@ -114,7 +114,7 @@ impl Control {
         let spec = &task.spec;
         match spec.direction {
             Direction::Import => {
-                let tree = self.0.trees.directory(&spec.directory, None);
+                let tree = self.0.trees.directory(&spec.directory);
                 tree.map_err(|e| from_connector(&e, Noun::Directory))
             }
             Direction::Export => {

@@ -373,34 +373,106 @@ async fn tasks_reach_the_engine_and_obey_their_states() {
 }
 
 #[tokio::test]
-async fn a_plan_counts_what_would_happen() {
+async fn a_plan_is_the_engines_and_asks_for_what_a_task_asks() {
     let h = Harness::new().await;
-    let (src, dst) = (&h.world.object, &h.world.directory);
-    src.put("a", b"12345", 10);
-    src.put("b/1", b"xx", 10);
-    src.put("b/2", b"yyy", 10);
-    src.put("b2", b"z", 10);
-    dst.put("b/1", b"xx", 20);
-    dst.put("b/2", b"old!", 5);
+    let (c, w) = (&h.control, &h.world);
     let mut spec = h.new_task("t", None).spec;
-    let plan = h.control.plan(&spec).await.unwrap();
-    assert_eq!((plan.items, plan.files, plan.bytes, plan.skipped, plan.conflicts), (4, 3, 9, 1, 1));
-    assert!(plan.complete && plan.estimated_s >= 1);
-    spec.selection = Selection::Entries(vec!["b".into(), "b/".into(), "a".into()]);
-    let plan = h.control.plan(&spec).await.unwrap();
-    assert_eq!((plan.items, plan.files), (3, 2));
-    spec.selection =
-        Selection::One { from: "a".into(), to: "b/2".into(), condition: Precondition::default() };
-    let plan = h.control.plan(&spec).await.unwrap();
-    assert_eq!((plan.items, plan.conflicts), (1, 1));
+    assert_eq!(c.plan(&spec).await.unwrap().files, 7);
+    let (planned, within) = w.planned.lock().unwrap()[0].clone();
+    assert_eq!((&planned.directory.root, planned.directory.path.as_str()), (&h.root, "in/"));
+    assert!(within.as_secs() < 2);
+    // What no task may be is not planned either, and the engine never hears of it.
+    spec.selection = Selection::Entries(vec!["a/../../x".into()]);
+    assert_eq!(kind(c.plan(&spec).await), E::BadPath);
     spec.selection = Selection::All;
-    for i in 0..200 {
-        src.put(&format!("c/{i:03}"), b"", 1);
+    spec.directory.path = "../x".into();
+    assert_eq!(kind(c.plan(&spec).await), E::BadPath);
+    spec.directory.path = "in".into();
+    spec.object.store = "none".into();
+    assert_eq!(kind(c.plan(&spec).await), E::NotFound(Noun::ObjectStore));
+    spec.object.store = "s3".into();
+    // Both ends are asked; only an import may make its directory.
+    for (direction, make, want) in [
+        (Direction::Import, true, None),
+        (Direction::Import, false, Some(E::NotFound(Noun::Directory))),
+        (Direction::Export, true, Some(E::NotFound(Noun::Directory))),
+    ] {
+        w.directory.fail(Some(connector::ErrorKind::NotFound));
+        (spec.direction, spec.create_directory) = (direction, make);
+        assert_eq!(c.plan(&spec).await.err().map(|e| e.kind), want, "{direction:?} {make}");
+        w.directory.fail(None);
+        w.object.fail(Some(connector::ErrorKind::NotFound));
+        assert_eq!(kind(c.plan(&spec).await), E::NotFound(Noun::Bucket), "{direction:?}");
+        w.object.fail(Some(connector::ErrorKind::Denied));
+        assert_eq!(kind(c.plan(&spec).await), E::BadCredentials);
+        w.object.fail(None);
     }
-    let plan = h.control.plan(&spec).await.unwrap();
-    assert!(!plan.complete && plan.items == 100, "{plan:?}");
-    src.fail(Some(connector::ErrorKind::NotFound));
-    assert_eq!(kind(h.control.plan(&spec).await), E::NotFound(Noun::Bucket));
+    // The engine's errors are told, and a missing list is a missing list.
+    *w.planning_fails.lock().unwrap() = Some(connector::ErrorKind::Unavailable);
+    assert_eq!(kind(c.plan(&spec).await), E::Unreachable);
+    *w.planning_fails.lock().unwrap() = Some(connector::ErrorKind::NotFound);
+    spec.selection = Selection::CsvUnder("lists/".into());
+    assert_eq!(kind(c.plan(&spec).await), E::NotFound(Noun::ListFile));
+    assert_eq!(c.tasks(&h.me, &TaskFilter::default(), Page::default()).await.unwrap().1, 0);
+}
+
+#[tokio::test]
+async fn plans_wait_for_each_other_and_not_for_ever() {
+    let h = Harness::new().await;
+    h.world.planning_ms.store(600, Ordering::Relaxed);
+    let spec = h.new_task("t", None).spec;
+    let all = futures_util::future::join_all((0..30).map(|_| h.control.plan(&spec))).await;
+    let made = all.iter().filter(|p| p.is_ok()).count();
+    assert!((4..30).contains(&made), "{made} plans");
+    for e in all.into_iter().filter_map(std::result::Result::err) {
+        assert_eq!(e.kind, E::LimitExceeded);
+    }
+    assert!(h.control.plan(&spec).await.is_ok(), "there is room again");
+}
+
+#[tokio::test]
+async fn an_object_is_told_from_what_its_name_begins() {
+    let h = Harness::new().await;
+    let spec = h.new_task("t", None).spec;
+    for key in ["a/b", "a/bc", "dir/x"] {
+        h.world.object.put(key, b"1", 1);
+    }
+    for (name, there) in [("a/b", true), ("a/bc", true), ("a", false), ("dir", false), ("z", false)] {
+        assert_eq!(h.control.object_exists(&spec, name).await.unwrap(), there, "{name}");
+    }
+    h.world.object.fail(Some(connector::ErrorKind::Unavailable));
+    assert_eq!(kind(h.control.object_exists(&spec, "a").await), E::Unreachable);
+}
+
+#[tokio::test]
+async fn events_tell_who_did_what_and_only_to_the_owner() {
+    let h = Harness::new().await;
+    let (c, id) = (&h.control, TaskId::from("t-1"));
+    c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+    c.pause_task(&h.me, &id).await.unwrap();
+    c.resume_task(&Caller { account: "boss".into(), operator: true }, &id).await.unwrap();
+    c.cancel_task(&h.me, &id).await.unwrap();
+    let told = c.task_events(&h.me, &id, EventsFrom::After(0), 100).await.unwrap();
+    let lines: Vec<_> = told.events.iter().map(|e| (e.kind.name(), e.message.as_str())).collect();
+    assert_eq!(
+        lines,
+        [
+            ("created", "by account me through the cfs door"),
+            ("queued", "waits for its turn"),
+            ("pause-asked", "by account me"),
+            ("paused", "at once: nobody was at work on it"),
+            ("resume-asked", "by operator boss"),
+            ("queued", "waits for its turn again"),
+            ("cancel-asked", "by account me"),
+            ("canceled", "at once: nobody was at work on it"),
+        ]
+    );
+    let you = Caller::account("you".into());
+    assert_eq!(kind(c.task_events(&you, &id, EventsFrom::Latest, 1).await), E::NotFound(Noun::Task));
+    c.delete_task(&h.me, &id).await.unwrap();
+    c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+    let told = c.task_events(&h.me, &id, EventsFrom::Latest, 1).await.unwrap();
+    assert_eq!((told.total, told.dropped, told.events[0].seq), (2, 0, 2), "nothing is left of the first");
 }
 
 #[tokio::test]

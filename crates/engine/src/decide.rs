@@ -62,6 +62,8 @@ pub enum Action {
 pub const EXISTS: &str = "exists at the destination";
 /// Reason of [`Action::Skip`] when the later one wins.
 pub const NEWER: &str = "the destination is newer";
+/// Note on an item that a dry run would write over what is there.
+pub const REPLACES: &str = "replaces what is there";
 /// Reason of [`Action::Skip`] for fifos, sockets and devices.
 pub const SPECIAL: &str = "special files are not moved";
 

@@ -8,6 +8,8 @@
 //! After a crash nothing has to be told: the leases of the dead process are ended at the start, and its
 //! tasks are claimed again from their checkpoints. An orderly stop gives them back in the same state.
 
+mod counted;
+mod plan;
 mod run;
 
 use std::collections::HashMap;
@@ -44,6 +46,13 @@ pub trait Ends: Send + Sync + 'static {
     /// # Errors
     /// As opening the directory.
     async fn directory(&self, spec: &TransferSpec) -> connector::Result<Arc<dyn Tree>>;
+
+    /// The directory's side as it is: for looking, never made. `None` = it is not there, and a run would
+    /// make it.
+    ///
+    /// # Errors
+    /// As opening the directory; `NotFound` when a run would not make it either.
+    fn present_directory(&self, spec: &TransferSpec) -> connector::Result<Option<Arc<dyn Tree>>>;
 
     /// The whole bucket, where lists of names lie.
     ///
@@ -227,7 +236,7 @@ impl Local {
         if self.0.stop.is_stopped() {
             hand.steer.wish(Wish::Pause);
         }
-        run::run(&self.0.settings, &self.0.stop, task, checkpoint, hand).await;
+        Box::pin(run::run(&self.0.settings, &self.0.stop, task, checkpoint, hand)).await;
         if let Ok(mut running) = self.0.running.lock() {
             running.remove(&id);
         }

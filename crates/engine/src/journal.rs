@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::{Ledger, Progress};
+use model::{Event, Ledger, Progress};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -28,6 +28,8 @@ pub struct JournalEntry {
     pub progress: Progress,
     /// Opaque; goes back into [`crate::transfer::Job::checkpoint`].
     pub checkpoint: Vec<u8>,
+    /// What happened since the entry before: a few at most.
+    pub events: Vec<Event>,
 }
 
 /// Why an entry was not recorded.

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use connector::{Digest, ErrorKind, Tree};
-use model::{ConflictPolicy, Ledger};
+use model::{ConflictPolicy, Event, Ledger};
 use runtime::{Bandwidth, ByteBudget, Clock};
 
 use crate::{Journal, Lanes, Select, Steer};
@@ -29,12 +29,14 @@ mod book;
 mod clerk;
 mod content;
 mod dir;
+mod dry;
 mod fault;
 mod gate;
 mod item;
 mod large;
 mod live;
 mod merge;
+mod notes;
 mod planner;
 mod queue;
 mod reports;
@@ -218,6 +220,23 @@ pub struct Failure {
     pub reason: String,
 }
 
+/// What a dry run counts beside its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Would {
+    /// Files and links that would be written.
+    pub files: u64,
+    /// Of these: written over something with other content.
+    pub overwritten: u64,
+    /// Of these: larger than [`Options::whole_up_to`].
+    pub large: u64,
+    /// Parts of the large ones.
+    pub parts: u64,
+    /// Directories that would be made or given their metadata.
+    pub directories: u64,
+    /// Files and links that the destination has and that policy leaves alone.
+    pub kept: u64,
+}
+
 /// What a run has to say at its end.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -231,6 +250,10 @@ pub struct Outcome {
     pub manifest_sha256: Option<String>,
     /// Only for [`Select::One`].
     pub single: Option<FileDetail>,
+    /// Only of a dry run.
+    pub would: Would,
+    /// What happened since the last entry of the journal.
+    pub events: Vec<Event>,
     /// Counters at the end.
     pub live: Snapshot,
 }

@@ -3,13 +3,16 @@
 //! No I/O, no clock (time is an argument), no serialisation: wire types stay in the doors, records in
 //! `store`. Secrets appear only as [`Sealed`] bytes.
 
+mod event;
 mod flow;
 mod ids;
 mod ledger;
 mod place;
+mod plan;
 mod task;
 mod transfer;
 
+pub use event::{Event, EventKind, MAX_MESSAGE, TaskEvent, presentable};
 pub use flow::{Flow, FlowStatus};
 pub use ids::{AccountId, FileSystemId, FilesetId, FlowId, ObjectStoreId, TaskId, Timestamp};
 pub use ledger::{Imbalance, Ledger, Outcome, Tally};
@@ -17,6 +20,7 @@ pub use place::{
     Account, Declared, Dialect, FileSystem, Fileset, FilesetStatus, ObjectStore, Origin, Product, Quota,
     Sealed,
 };
+pub use plan::Plan;
 pub use task::{Door, Originator, Progress, Receipt, Reports, Task, TaskKind, TaskStatus, Transition};
 pub use transfer::{
     ConflictPolicy, Credentials, DataType, Direction, DirectoryEnd, MetadataDialect, ObjectEnd, Precondition,

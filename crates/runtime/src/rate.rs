@@ -81,6 +81,17 @@ impl Bandwidth {
         Self(Some(Arc::new(Pace { bytes_per_s, free_at: Mutex::new(Instant::now()) })))
     }
 
+    /// The limit in bytes a second, where there is one.
+    #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it was made from a whole number"
+    )]
+    pub fn limit(&self) -> Option<u64> {
+        self.0.as_ref().map(|pace| pace.bytes_per_s as u64)
+    }
+
     /// Books `bytes` and waits until the pace allows them.
     pub async fn pass(&self, bytes: u64) {
         let Some(pace) = &self.0 else { return };

@@ -283,6 +283,13 @@ impl Tx {
         })
     }
 
+    pub(crate) async fn rows(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
+        Ok(match self {
+            Self::Sqlite(tx) => all_rows!(Row::Sqlite, &mut **tx, sql, values),
+            Self::Postgres(tx) => all_rows!(Row::Postgres, &mut **tx, sql, values),
+        })
+    }
+
     pub(crate) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
         Ok(match self {
             Self::Sqlite(tx) => bound!(sql, values).execute(&mut **tx).await?.rows_affected(),

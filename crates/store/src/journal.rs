@@ -1,6 +1,6 @@
 //! What a run writes down, and what it hears back.
 
-use model::{Ledger, Progress, Receipt, Reports, TaskStatus, Timestamp};
+use model::{Event, Ledger, Progress, Receipt, Reports, TaskStatus, Timestamp};
 
 /// A run's place in its work, in the engine's own format. Empty = from the start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,6 +15,8 @@ pub struct JournalEntry {
     pub progress: Progress,
     /// The checkpoint; `None` keeps the stored one (progress alone has moved).
     pub checkpoint: Option<Checkpoint>,
+    /// What happened since the entry before.
+    pub events: Vec<Event>,
     /// Now. The lease is extended from here.
     pub at: Timestamp,
 }
@@ -37,6 +39,8 @@ pub struct Finish {
     pub receipt: Option<Receipt>,
     /// Report files.
     pub reports: Reports,
+    /// What happened since the last journal entry; the end itself is told by the store.
+    pub events: Vec<Event>,
     /// Now.
     pub at: Timestamp,
 }

@@ -7,14 +7,15 @@
 //!
 //! What it promises: a method that returned has been committed. A task is run by one worker at a time
 //! ([`Store::claim_next`]), a worker that lost its task is fenced off ([`ErrorKind::Fenced`]), a
-//! checkpoint and the ledger that belongs to it are written in one transaction, and a ledger that does
-//! not balance can't be stored as Completed.
+//! checkpoint, the ledger and the events that belong to it are written in one transaction, and a ledger
+//! that does not balance can't be stored as Completed.
 //!
 //! What it is not: it knows no rule of the products (that is `control`) and never opens a secret
 //! ([`Sealed`](model::Sealed) goes in and comes out sealed; [`SealKey`] is for whoever may).
 
 mod db;
 mod error;
+mod events;
 mod filter;
 mod flows;
 mod journal;
@@ -30,6 +31,7 @@ mod tasks;
 mod tokens;
 
 pub use error::{Error, ErrorKind, Result};
+pub use events::{EVENTS_KEPT, EventsFrom, TaskEvents};
 pub use filter::{FlowFilter, Page, Span, TaskFilter};
 pub use journal::{Checkpoint, Finish, JournalEntry, Wish};
 pub use seal::{Purpose, SealKey};

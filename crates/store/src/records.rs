@@ -22,7 +22,8 @@ pub(crate) use flow::FlowRecord;
 pub(crate) use place::{AccountRecord, FileSystemRecord, FilesetRecord, ObjectStoreRecord};
 pub(crate) use task::{AccountBook, OutcomeRecord, ReceiptRecord, SpecRecord};
 pub(crate) use words::{
-    originator_name, parse_door, parse_originator, parse_status, parse_task_kind, task_kind_name,
+    event_kind_name, originator_name, parse_door, parse_event_kind, parse_originator, parse_status,
+    parse_task_kind, task_kind_name,
 };
 
 use crate::{Error, ErrorKind, Result};

@@ -7,9 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{Ledger, TaskId, TaskStatus, Timestamp, Transition};
+use model::{Event, EventKind, Ledger, TaskId, TaskStatus, Timestamp, Transition};
 
 use crate::db::{Durability, Tx, Value, values};
+use crate::events::{account_words, append, tell};
 use crate::records::{AccountBook, OutcomeRecord, ReceiptRecord, decode, encode, parse_status};
 use crate::tasks::task_in;
 use crate::{Checkpoint, Error, ErrorKind, Finish, JournalEntry, Result, Store, Wish};
@@ -18,7 +19,7 @@ use crate::{Checkpoint, Error, ErrorKind, Finish, JournalEntry, Result, Store, W
 const REST_SILENT: &str = "UPDATE tasks SET \
     status = CASE status WHEN 'pausing' THEN 'paused' ELSE 'canceled' END, \
     ended = CASE status WHEN 'pausing' THEN ended ELSE $1 END, worker = NULL \
-    WHERE status IN ('pausing', 'canceling') AND kind <> 'stream' AND lease_until < $1";
+    WHERE status IN ('pausing', 'canceling') AND kind <> 'stream' AND lease_until < $1 RETURNING id, status";
 
 /// Takes over the oldest run that has gone silent.
 const CLAIM_SILENT: &str = "UPDATE tasks SET attempt = attempt + 1, worker = $1, lease_us = $2, lease_until = $3 \
@@ -61,9 +62,10 @@ impl Store {
                 return Ok(None);
             }
             let mut tx = self.0.db.begin(Durability::Power).await?;
-            tx.execute(REST_SILENT, values![now.0]).await?;
+            rest_silent(&mut tx, now).await?;
             let until = now.0.saturating_add(lease_us);
             let mut taken = tx.row(CLAIM_SILENT, values![worker, lease_us, until, now.0]).await?;
+            let silent = taken.is_some();
             if taken.is_none() {
                 let limit = self.0.options.tasks_per_flow;
                 taken = tx.row(CLAIM_WAITING, values![worker, lease_us, until, now.0, limit]).await?;
@@ -78,6 +80,8 @@ impl Store {
             let id = TaskId(row.text(0)?);
             let task = task_in(&mut tx, &id).await?;
             let checkpoint = checkpoint_in(&mut tx, &id).await?;
+            let begun = beginning(&task, worker, lease_us, silent, &checkpoint);
+            append(&mut tx, &id, now, &[begun]).await?;
             tx.commit().await?;
             return Ok(Some((task, checkpoint)));
         }
@@ -103,7 +107,7 @@ impl Store {
         }
     }
 
-    /// Writes ledger, progress and checkpoint in one transaction, extends the lease, and tells what users
+    /// Writes ledger, progress, checkpoint and events in one transaction, extends the lease, and tells what users
     /// want of the task.
     ///
     /// Survives a crash of the process at once. A power cut may take the last entries back, whole and in
@@ -118,6 +122,7 @@ impl Store {
         let checkpoint = e.checkpoint.as_ref().map(|c| c.0.clone());
         let sql = "UPDATE task_state SET account = $2, checkpoint = COALESCE($3, checkpoint) WHERE task = $1";
         tx.execute(sql, vec![id.as_str().into(), book.into(), Value::MaybeBytes(checkpoint)]).await?;
+        append(&mut tx, id, e.at, &e.events).await?;
         tx.commit().await?;
         Ok(wish(status))
     }
@@ -178,6 +183,8 @@ impl Store {
             let record = encode(&ReceiptRecord::of(receipt))?;
             tx.execute(sql, values![id.as_str(), receipt.made.0, record]).await?;
         }
+        append(&mut tx, id, f.at, &f.events).await?;
+        append(&mut tx, id, f.at, &[ending(new, f)]).await?;
         let task = task_in(&mut tx, id).await?;
         if let Some(parent) = task.parent.as_ref().filter(|_| new.is_final()) {
             add_to_parent(&mut tx, parent, &f.ledger).await?;
@@ -227,6 +234,43 @@ impl Store {
         let row = row.ok_or_else(|| crate::tasks::missing(id))?;
         Ok(Checkpoint(row.maybe_bytes(0)?.unwrap_or_default()))
     }
+}
+
+/// Silent runs that were asked to stop have stopped.
+async fn rest_silent(tx: &mut Tx, now: Timestamp) -> Result<()> {
+    for row in tx.rows(REST_SILENT, values![now.0]).await? {
+        let (id, status) = (TaskId(row.text(0)?), parse_status(&row.text(1)?)?);
+        let kind = if status == TaskStatus::Paused { EventKind::Paused } else { EventKind::Canceled };
+        tell(tx, &id, now, kind, "its run went silent while it was coming to rest").await?;
+    }
+    Ok(())
+}
+
+fn beginning(task: &model::Task, worker: &str, lease_us: i64, silent: bool, from: &Checkpoint) -> Event {
+    let mut words = format!("attempt {} on {worker}, lease {} s", task.attempt, lease_us / 1_000_000);
+    if silent {
+        words.push_str("; the run before went silent and its lease ended");
+    }
+    if !from.0.is_empty() {
+        words.push_str("; goes on from its checkpoint: ");
+        words.push_str(&account_words(&task.ledger));
+    }
+    Event::new(if silent { EventKind::TakenOver } else { EventKind::Started }, &words)
+}
+
+fn ending(new: TaskStatus, f: &Finish) -> Event {
+    let account = account_words(&f.ledger);
+    let (kind, words) = match new {
+        TaskStatus::Completed => (EventKind::Completed, account),
+        TaskStatus::Canceled => (EventKind::Canceled, account),
+        TaskStatus::Paused => (EventKind::Paused, account),
+        TaskStatus::Failed => {
+            // The account stands first: it has to survive when a long reason is cut.
+            (EventKind::Failed, format!("{account}; {}", f.error.as_deref().unwrap_or("no reason was given")))
+        }
+        _ => (EventKind::Queued, format!("came to rest and waits for its turn again; {account}")),
+    };
+    Event::new(kind, &words)
 }
 
 /// Locks the task for this transaction if `attempt` is its current run, extends the lease, and tells its

@@ -1,9 +1,10 @@
 //! Tasks as users see them: made, found, wished for, forgotten. Who runs them is in `runs`.
 
-use model::{Receipt, Task, TaskId, TaskKind, TaskStatus, Timestamp, Transition};
+use model::{Event, EventKind, Receipt, Task, TaskId, TaskKind, TaskStatus, Timestamp, Transition};
 use sqlx::AssertSqlSafe;
 
 use crate::db::{Durability, Row, Tx, Value, values};
+use crate::events::append;
 use crate::query::{Conditions, MAX_ATTRIBUTE};
 use crate::records::{
     AccountBook, OutcomeRecord, ReceiptRecord, SpecRecord, decode, encode, originator_name, parse_door,
@@ -134,6 +135,7 @@ impl Store {
             let row: Vec<Value> = values![t.id.as_str(), &**name, &**value];
             tx.execute(sql, row).await?;
         }
+        append(&mut tx, &t.id, t.created, &birth(t)).await?;
         tx.commit().await
     }
 
@@ -161,11 +163,11 @@ impl Store {
     }
 
     /// What a user wants of a task: `Pause`, `Resume` or `Cancel`. A stream, which nobody runs, comes to
-    /// rest at once.
+    /// rest at once. `by` tells in the task's events who wished it.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` when its state forbids it, or files of the stream are still on their way.
-    pub async fn wish(&self, id: &TaskId, t: Transition, now: Timestamp) -> Result<Task> {
+    pub async fn wish(&self, id: &TaskId, t: Transition, by: &str, now: Timestamp) -> Result<Task> {
         for _ in 0..16 {
             let mut tx = self.0.db.begin(Durability::Power).await?;
             let old = task_in(&mut tx, id).await?;
@@ -196,6 +198,7 @@ impl Store {
                     let sql = "UPDATE task_state SET checkpoint = NULL WHERE task = $1";
                     tx.execute(sql, values![id.as_str()]).await?;
                 }
+                append(&mut tx, id, now, &wished(t, by, new)).await?;
                 let task = task_in(&mut tx, id).await?;
                 tx.commit().await?;
                 return Ok(task);
@@ -223,6 +226,7 @@ impl Store {
             "DELETE FROM task_specs WHERE task = $1 OR task IN (SELECT id FROM tasks WHERE parent = $1)",
             "DELETE FROM task_attributes WHERE task = $1 OR task IN (SELECT id FROM tasks WHERE parent = $1)",
             "DELETE FROM task_state WHERE task = $1 OR task IN (SELECT id FROM tasks WHERE parent = $1)",
+            "DELETE FROM task_events WHERE task = $1 OR task IN (SELECT id FROM tasks WHERE parent = $1)",
             "DELETE FROM receipts WHERE task = $1 OR task IN (SELECT id FROM tasks WHERE parent = $1)",
             "DELETE FROM tasks WHERE id = $1 OR parent = $1",
         ] {
@@ -240,6 +244,38 @@ impl Store {
         let row = self.0.db.row("SELECT record FROM receipts WHERE task = $1", values![id.as_str()]).await?;
         row.map(|row| Ok(decode::<ReceiptRecord>(&row.text(0)?)?.noun())).transpose()
     }
+}
+
+/// The first events of a task.
+fn birth(t: &Task) -> Vec<Event> {
+    let who = match t.originator {
+        model::Originator::User => format!("by account {} through the {} door", t.account, t.door.name()),
+        model::Originator::System => "by the server itself".to_owned(),
+    };
+    let mut events = vec![Event::new(EventKind::Created, &who)];
+    if t.status == TaskStatus::Pending {
+        events.push(Event::new(EventKind::Queued, "waits for its turn"));
+    }
+    events
+}
+
+/// What a wish that left the task in state `new` has to tell.
+fn wished(t: Transition, by: &str, new: TaskStatus) -> Vec<Event> {
+    let asked = match t {
+        Transition::Pause => EventKind::PauseAsked,
+        Transition::Resume => EventKind::ResumeAsked,
+        _ => EventKind::CancelAsked,
+    };
+    let mut events = vec![Event::new(asked, by)];
+    match new {
+        TaskStatus::Paused => events.push(Event::new(EventKind::Paused, "at once: nobody was at work on it")),
+        TaskStatus::Canceled => {
+            events.push(Event::new(EventKind::Canceled, "at once: nobody was at work on it"));
+        }
+        TaskStatus::Pending => events.push(Event::new(EventKind::Queued, "waits for its turn again")),
+        _ => {}
+    }
+    events
 }
 
 /// Is what the task belongs to still there and willing? The rows are locked until the task is stored.

@@ -21,31 +21,6 @@ use model::*;
 use samples::*;
 use store::*;
 
-const LEASE: i64 = 30_000_000;
-
-fn entry(n: u64, now: i64) -> JournalEntry {
-    let checkpoint = Some(Checkpoint(n.to_le_bytes().to_vec()));
-    JournalEntry { ledger: ledger(n), progress: Progress::default(), checkpoint, at: at(now) }
-}
-
-fn finish(status: TaskStatus, ledger: Ledger, now: i64) -> Finish {
-    let error = (status == TaskStatus::Failed).then(|| "no luck".to_owned());
-    Finish {
-        status,
-        error,
-        ledger,
-        progress: Progress::default(),
-        checkpoint: None,
-        receipt: None,
-        reports: Reports::default(),
-        at: at(now),
-    }
-}
-
-fn kind<T: std::fmt::Debug>(r: Result<T>) -> ErrorKind {
-    r.unwrap_err().kind()
-}
-
 #[tokio::test]
 async fn records_come_back_as_they_went_in_also_after_a_restart() {
     for db in Database::each() {
@@ -144,7 +119,7 @@ async fn ids_are_unique_and_counts_have_limits() {
         assert_eq!(kind(s.remove_flow(&"df-1".into()).await), ErrorKind::Conflict);
         assert!(s.flow(&"df-1".into()).await.unwrap().is_some(), "a refused removal removes nothing");
         assert_eq!(kind(s.remove_file_system(&"cfs-1".into()).await), ErrorKind::Conflict);
-        s.wish(&"t-1".into(), Transition::Cancel, at(5)).await.unwrap();
+        s.wish(&"t-1".into(), Transition::Cancel, "by me", at(5)).await.unwrap();
         assert!(s.remove_flow(&"df-1".into()).await.unwrap());
         assert!(!s.remove_flow(&"df-1".into()).await.unwrap());
         assert!(s.remove_task(&"t-1".into()).await.unwrap());
@@ -252,32 +227,42 @@ async fn wishes_reach_the_run_and_what_rests_goes_on() {
         let s = db.open().await;
         let id = TaskId::from("t-1");
         s.insert_task(&task("t-1", None), 0).await.unwrap();
-        assert_eq!(kind(s.wish(&id, Transition::Resume, at(0)).await), ErrorKind::Conflict);
-        assert_eq!(kind(s.wish(&id, Transition::Complete, at(0)).await), ErrorKind::Conflict, "not a user's");
-        assert_eq!(kind(s.wish(&"none".into(), Transition::Pause, at(0)).await), ErrorKind::NotFound);
+        assert_eq!(kind(s.wish(&id, Transition::Resume, "by me", at(0)).await), ErrorKind::Conflict);
+        assert_eq!(
+            kind(s.wish(&id, Transition::Complete, "by me", at(0)).await),
+            ErrorKind::Conflict,
+            "not a user's"
+        );
+        assert_eq!(
+            kind(s.wish(&"none".into(), Transition::Pause, "by me", at(0)).await),
+            ErrorKind::NotFound
+        );
         s.claim_next("w", at(0), LEASE).await.unwrap().unwrap();
-        assert_eq!(s.wish(&id, Transition::Pause, at(1)).await.unwrap().status, TaskStatus::Pausing);
+        assert_eq!(s.wish(&id, Transition::Pause, "by me", at(1)).await.unwrap().status, TaskStatus::Pausing);
         assert_eq!(s.journal(&id, 1, &entry(2, 2)).await.unwrap(), Wish::Pause);
-        assert_eq!(s.wish(&id, Transition::Resume, at(3)).await.unwrap().status, TaskStatus::Executing);
+        assert_eq!(
+            s.wish(&id, Transition::Resume, "by me", at(3)).await.unwrap().status,
+            TaskStatus::Executing
+        );
         assert_eq!(s.renew(&id, 1, at(4)).await.unwrap(), Wish::Run);
         // It had come to rest before it heard of the second thought: it waits for its turn.
         let t = s.finish(&id, 1, &finish(TaskStatus::Paused, ledger(2), 5)).await.unwrap();
         assert_eq!((t.status, t.ended), (TaskStatus::Pending, None));
         let (t, c) = s.claim_next("w", at(6), LEASE).await.unwrap().unwrap();
         assert_eq!((t.attempt, c.0, t.started), (2, 2u64.to_le_bytes().to_vec(), Some(at(0))));
-        s.wish(&id, Transition::Pause, at(7)).await.unwrap();
+        s.wish(&id, Transition::Pause, "by me", at(7)).await.unwrap();
         assert_eq!(
             s.finish(&id, 2, &finish(TaskStatus::Paused, ledger(2), 8)).await.unwrap().status,
             TaskStatus::Paused
         );
         assert!(s.claim_next("w", at(9), LEASE).await.unwrap().is_none());
-        s.wish(&id, Transition::Resume, at(10)).await.unwrap();
+        s.wish(&id, Transition::Resume, "by me", at(10)).await.unwrap();
         s.claim_next("w", at(11), LEASE).await.unwrap().unwrap();
         assert_eq!(
             kind(s.finish(&id, 3, &finish(TaskStatus::Canceled, ledger(2), 12)).await),
             ErrorKind::Conflict
         );
-        s.wish(&id, Transition::Cancel, at(13)).await.unwrap();
+        s.wish(&id, Transition::Cancel, "by me", at(13)).await.unwrap();
         assert_eq!(s.renew(&id, 3, at(14)).await.unwrap(), Wish::Cancel);
         // The worker dies while it cancels: the lease runs out and the task is canceled.
         assert!(s.claim_next("w2", at(15 + LEASE), LEASE).await.unwrap().is_none());
@@ -319,13 +304,19 @@ async fn a_stream_is_nobodys_run_and_its_account_is_the_sum_of_its_files() {
             |id: &str| Task { kind: TaskKind::StreamFile, parent: Some("stream".into()), ..task(id, None) };
         for id in ["f-1", "f-2"] {
             s.insert_task(&file(id), 0).await.unwrap();
-            assert_eq!(kind(s.wish(&stream.id, Transition::Cancel, at(1)).await), ErrorKind::Conflict);
+            assert_eq!(
+                kind(s.wish(&stream.id, Transition::Cancel, "by me", at(1)).await),
+                ErrorKind::Conflict
+            );
             s.claim_next("w", at(1), LEASE).await.unwrap().unwrap();
             s.finish(&id.into(), 1, &finish(TaskStatus::Completed, ledger(1), 2)).await.unwrap();
         }
         let t = s.task(&stream.id).await.unwrap().unwrap();
         assert_eq!((t.status, t.ledger), (TaskStatus::Executing, ledger(2)));
-        assert_eq!(s.wish(&stream.id, Transition::Cancel, at(3)).await.unwrap().status, TaskStatus::Canceled);
+        assert_eq!(
+            s.wish(&stream.id, Transition::Cancel, "by me", at(3)).await.unwrap().status,
+            TaskStatus::Canceled
+        );
         assert_eq!(kind(s.insert_task(&file("f-3"), 0).await), ErrorKind::Conflict);
         assert!(s.remove_task(&stream.id).await.unwrap());
         assert_eq!(s.task(&"f-1".into()).await.unwrap(), None);
@@ -438,24 +429,10 @@ async fn a_wrong_master_key_and_a_newer_database_are_refused() {
         assert_eq!(e.kind(), ErrorKind::Key, "{e}");
         assert!(e.message().contains("master key is not the one"), "{e}");
         db.open().await.close().await;
-        newer(&db).await;
+        backends::sql(&db.url, &["INSERT INTO schema_version (version) VALUES (999)"]).await;
         let e = Store::open(&db.url, &key(), Options::default()).await.unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Version, "{e}");
         assert!(e.message().contains("schema version 999"), "{e}");
-    }
-}
-
-async fn newer(db: &Database) {
-    use sqlx::Connection;
-    let sql = "INSERT INTO schema_version (version) VALUES (999)";
-    if db.url.starts_with("sqlite:") {
-        let mut c = sqlx::SqliteConnection::connect(&db.url).await.unwrap();
-        sqlx::query(sql).execute(&mut c).await.unwrap();
-        c.close().await.unwrap();
-    } else {
-        let mut c = sqlx::PgConnection::connect(&db.url).await.unwrap();
-        sqlx::query(sql).execute(&mut c).await.unwrap();
-        c.close().await.unwrap();
     }
 }
 
@@ -488,7 +465,8 @@ async fn child_that_journals() {
     let mut n = c.0.try_into().map_or(0, u64::from_le_bytes);
     loop {
         n += 1;
-        s.journal(&t.id, t.attempt, &entry(n, 1)).await.unwrap();
+        let events = vec![Event::new(EventKind::Progress, &n.to_string())];
+        s.journal(&t.id, t.attempt, &JournalEntry { events, ..entry(n, 1) }).await.unwrap();
     }
 }
 
@@ -516,6 +494,10 @@ async fn kill_nine_leaves_ledger_and_checkpoint_together() {
         let n = s.checkpoint(&t.id).await.unwrap().0.try_into().map_or(0, u64::from_le_bytes);
         assert_eq!(t.ledger, ledger(n), "round {round}: the ledger is that of the checkpoint");
         assert!(n >= before, "round {round}: {n} after {before}");
+        let last = s.events(&t.id, EventsFrom::Latest, 500).await.unwrap();
+        let told = last.events.iter().rev().find(|e| e.kind == EventKind::Progress);
+        let told = told.map_or(0, |e| e.message.parse().unwrap());
+        assert_eq!(told, n, "round {round}: the events are those of the checkpoint");
         before = n;
         s.close().await;
     }

@@ -217,6 +217,23 @@ pub enum Way {
     Export,
 }
 
+/// What `wharf task create` and `wharf task plan` are about.
+#[derive(Debug, Args)]
+pub struct Transfer {
+    /// Flow.
+    #[arg(long)]
+    pub flow: String,
+    /// Which way.
+    #[arg(value_enum)]
+    pub way: Way,
+    /// Only below this path of the source.
+    #[arg(long, default_value = "")]
+    pub path: String,
+    /// What to do where the destination already has the name.
+    #[arg(long, value_enum, default_value = "if-changed")]
+    pub conflict: Conflict,
+}
+
 /// `wharf task`
 #[derive(Debug, Subcommand)]
 pub enum TaskCommand {
@@ -238,21 +255,31 @@ pub enum TaskCommand {
         #[command(flatten)]
         server: Server,
     },
+    /// What happened to a task, oldest first.
+    Events {
+        /// Identifier.
+        id: String,
+        /// Wait for more until the task has ended. With --json: one object on each line.
+        #[arg(long, short)]
+        follow: bool,
+        /// Only later ones than this number.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Say what a transfer would do (files, bytes, conflicts, requests, time), and change nothing.
+    Plan {
+        #[command(flatten)]
+        what: Transfer,
+        #[command(flatten)]
+        server: Server,
+    },
     /// Start a transfer on a flow and watch it.
     Create {
-        /// Flow.
-        #[arg(long)]
-        flow: String,
-        /// Which way.
-        #[arg(value_enum)]
-        way: Way,
-        /// Only below this path of the source.
-        #[arg(long, default_value = "")]
-        path: String,
-        /// What to do where the destination already has the name.
-        #[arg(long, value_enum, default_value = "if-changed")]
-        conflict: Conflict,
-        /// Say what would be done: files, bytes, conflicts, requests, time.
+        #[command(flatten)]
+        what: Transfer,
+        /// The same as `wharf task plan`.
         #[arg(long)]
         dry_run: bool,
         /// Come back at once.

@@ -49,8 +49,9 @@ fn prepare(args: &CopyArgs) -> Result<Job, String> {
     options.durable = args.fsync == Fsync::End;
     options.dry_run = args.dry_run;
     let site = site(args, &[&source, &destination])?;
-    let source_tree = tree(args, &source, site.as_ref(), false)?;
-    let destination_tree = tree(args, &destination, site.as_ref(), !args.dry_run)?;
+    let source_tree = tree(args, &source, site.as_ref(), Missing::Complain)?;
+    let missing = if args.dry_run { Missing::Imagine } else { Missing::Make };
+    let destination_tree = tree(args, &destination, site.as_ref(), missing)?;
     let shared = Shared {
         lanes,
         budget: ByteBudget::new(args.memory.max(16 << 20)),
@@ -144,9 +145,10 @@ fn report(args: &CopyArgs, outcome: &Outcome, seconds: f64) {
         let l = &outcome.ledger;
         if args.dry_run {
             say!(
-                "would write {} items, {}; {} unchanged, {} skipped, {} can't be moved",
+                "would write {} items, {} ({} over what is there); {} unchanged, {} skipped, {} can't be moved",
                 words::count(l.items.written),
                 words::size(l.bytes.written),
+                words::count(outcome.would.overwritten),
                 words::count(l.items.unchanged),
                 words::count(l.items.skipped),
                 words::count(l.items.failed)
@@ -194,11 +196,20 @@ fn site(args: &CopyArgs, ends: &[&Location]) -> Result<Option<Arc<Site>>, String
     endpoint.check().map(Some).map_err(|problems| problems.join("; "))
 }
 
+/// What to do about a directory that is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Complain,
+    Make,
+    /// A dry run makes nothing and goes on as if it were empty.
+    Imagine,
+}
+
 fn tree(
     args: &CopyArgs,
     end: &Location,
     site: Option<&Arc<Site>>,
-    make: bool,
+    missing: Missing,
 ) -> Result<Arc<dyn Tree>, String> {
     match (end, site) {
         (Location::Bucket { bucket, prefix }, Some(site)) => {
@@ -207,7 +218,7 @@ fn tree(
         }
         (Location::Bucket { .. }, None) => Err("no endpoint".to_owned()),
         (Location::Directory(path), _) => {
-            if make {
+            if missing == Missing::Make {
                 std::fs::create_dir_all(path).map_err(|e| format!("{}: {e}", path.display()))?;
             }
             let durability = match args.fsync {
@@ -221,7 +232,13 @@ fn tree(
                 xattrs: args.xattrs && !args.no_metadata,
                 ..connector_posix::Options::default()
             };
-            PosixTree::open(path, options).map(|t| Arc::new(t) as _).map_err(|e| e.to_string())
+            match PosixTree::open(path, options) {
+                Ok(tree) => Ok(Arc::new(tree)),
+                Err(e) if e.kind() == connector::ErrorKind::NotFound && missing == Missing::Imagine => {
+                    Ok(Arc::new(connector::Nowhere::new(path.display().to_string())))
+                }
+                Err(e) => Err(e.to_string()),
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The commands that speak to a server: `wharf flow`, `task`, `resource`, `account`, `receipt`.
 
 mod accounts;
+mod events;
 mod flows;
 mod receipts;
 mod resources;
@@ -21,12 +22,14 @@ pub struct Answer {
     text: String,
     json: Value,
     ok: bool,
+    /// It was printed on the way.
+    said: bool,
 }
 
 impl Answer {
     /// An answer.
     fn new(text: String, value: &impl Serialize) -> Self {
-        Self { text, json: serde_json::to_value(value).unwrap_or_default(), ok: true }
+        Self { text, json: serde_json::to_value(value).unwrap_or_default(), ok: true, said: false }
     }
 }
 
@@ -53,7 +56,9 @@ pub fn run(command: Command) -> ExitCode {
     });
     match answer {
         Ok(a) => {
-            if server.json {
+            if a.said {
+                // Nothing is left to say.
+            } else if server.json {
                 say!("{}", serde_json::to_string_pretty(&a.json).unwrap_or_default());
             } else {
                 say!("{}", a.text);
@@ -78,6 +83,8 @@ fn server_of(command: &Command) -> &Server {
         | Command::Task(
             T::List { server, .. }
             | T::Show { server, .. }
+            | T::Events { server, .. }
+            | T::Plan { server, .. }
             | T::Create { server, .. }
             | T::Watch { server, .. }
             | T::Pause { server, .. }

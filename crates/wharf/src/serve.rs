@@ -228,6 +228,7 @@ async fn upkeep(control: Control, stop: Shutdown) {
 /// The engine as control sees it.
 struct Door(engine::dispatch::Local);
 
+#[async_trait::async_trait]
 impl control::Dispatch for Door {
     fn wake(&self) {
         self.0.wake();
@@ -246,6 +247,14 @@ impl control::Dispatch for Door {
             items_done: s.items_done(),
             bytes_done: s.bytes_settled,
         })
+    }
+
+    async fn plan(
+        &self,
+        spec: &model::TransferSpec,
+        within: Duration,
+    ) -> connector::Result<Option<model::Plan>> {
+        self.0.plan(spec, within).await.map(Some)
     }
 }
 

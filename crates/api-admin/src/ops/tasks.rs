@@ -1,9 +1,9 @@
-//! `ListTasks`, `GetTask`, `CreateTask`, `PlanTask`, `PauseTask`, `ResumeTask`, `CancelTask`.
+//! `ListTasks`, `GetTask`, `ListTaskEvents`, `CreateTask`, `PlanTask`, `PauseTask`, `ResumeTask`, `CancelTask`.
 
 use std::collections::BTreeMap;
 
 use api::Fault;
-use control::{Caller, Control, NewTask, Page, TaskFilter};
+use control::{Caller, Control, EventsFrom, NewTask, Page, TaskFilter};
 use model::{
     AccountId, DataType, Direction, Door, Flow, FlowId, MetadataDialect, Originator, Selection, TaskId,
     TaskKind, TransferSpec,
@@ -14,7 +14,7 @@ use super::Id;
 use super::flows::directory_form;
 use crate::fault::fault;
 use crate::translate;
-use crate::wire::{PlanView, TaskView, Tasks};
+use crate::wire::{PlanView, TaskEvents, TaskView, Tasks};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,7 +63,7 @@ pub async fn create(c: &Control, account: &str, request: Create) -> Result<TaskV
     let (flow, spec) = spec(c, &request).await?;
     let task = c
         .create_task(
-            &Caller { account: AccountId::from(account), operator: true },
+            &operator(account),
             NewTask {
                 id: TaskId(format!("task-{}", c.random().hex(16))),
                 door: Door::Admin,
@@ -116,17 +116,52 @@ async fn spec(c: &Control, request: &Create) -> Result<(Flow, TransferSpec), Fau
     Ok((flow, spec))
 }
 
-pub async fn pause(c: &Control, request: Id) -> Result<TaskView, Fault> {
-    let task = c.pause_task(&Caller::operator(), &TaskId(request.id)).await.map_err(fault)?;
+pub async fn pause(c: &Control, account: &str, request: Id) -> Result<TaskView, Fault> {
+    let task = c.pause_task(&operator(account), &TaskId(request.id)).await.map_err(fault)?;
     Ok(translate::task(c, &task))
 }
 
-pub async fn resume(c: &Control, request: Id) -> Result<TaskView, Fault> {
-    let task = c.resume_task(&Caller::operator(), &TaskId(request.id)).await.map_err(fault)?;
+pub async fn resume(c: &Control, account: &str, request: Id) -> Result<TaskView, Fault> {
+    let task = c.resume_task(&operator(account), &TaskId(request.id)).await.map_err(fault)?;
     Ok(translate::task(c, &task))
 }
 
-pub async fn cancel(c: &Control, request: Id) -> Result<TaskView, Fault> {
-    let task = c.cancel_task(&Caller::operator(), &TaskId(request.id)).await.map_err(fault)?;
+pub async fn cancel(c: &Control, account: &str, request: Id) -> Result<TaskView, Fault> {
+    let task = c.cancel_task(&operator(account), &TaskId(request.id)).await.map_err(fault)?;
     Ok(translate::task(c, &task))
+}
+
+/// The account that asks: the task's events name it.
+fn operator(account: &str) -> Caller {
+    Caller { account: AccountId::from(account), operator: true }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListEvents {
+    id: String,
+    #[serde(default)]
+    after: Option<u64>,
+    #[serde(default)]
+    latest: bool,
+    #[serde(default = "hundred")]
+    limit: u64,
+}
+
+fn hundred() -> u64 {
+    100
+}
+
+pub async fn events(c: &Control, request: ListEvents) -> Result<TaskEvents, Fault> {
+    let from = match (request.latest, request.after) {
+        (true, Some(_)) => return Err(Fault::tencent("Invalid", "after and latest exclude each other")),
+        (true, None) => EventsFrom::Latest,
+        (false, after) => EventsFrom::After(after.unwrap_or(0)),
+    };
+    if request.limit == 0 {
+        return Err(Fault::tencent("Invalid", "limit must be at least 1"));
+    }
+    let id = TaskId(request.id);
+    let found = c.task_events(&Caller::operator(), &id, from, request.limit).await.map_err(fault)?;
+    Ok(translate::events(&found, request.after.unwrap_or(0)))
 }

@@ -262,13 +262,8 @@ async fn is_directory(ask: &Ask<'_>, at: &Inside, spec: &TransferSpec, file: &st
         }
         Ok(false) => {}
     }
-    let one = TransferSpec {
-        selection: Selection::Entries(vec![file.to_owned()]),
-        create_directory: false,
-        ..spec.clone()
-    };
-    let plan = ask.control.plan(&one).await.map_err(|e| ask.fault(&e))?;
-    Ok(plan.files + plan.skipped + plan.unchanged == 0)
+    let is_object = ask.control.object_exists(spec, file).await.map_err(|e| ask.fault(&e))?;
+    Ok(!is_object)
 }
 
 fn attributes(p: &Params<'_>) -> BTreeMap<String, String> {

@@ -190,6 +190,7 @@ async fn a_task_is_watched_from_the_queue_to_its_lists() {
             skipped: None,
             failed: Some("failed.csv".into()),
         },
+        events: Vec::new(),
         at: Timestamp(w.clock.now().0),
     };
     w.finish(&running, finish).await;

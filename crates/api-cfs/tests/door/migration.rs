@@ -134,6 +134,7 @@ async fn a_migration_is_watched_stopped_and_forgotten() {
         checkpoint: None,
         receipt: None,
         reports: Reports { successful: Some("successful.csv".into()), ..Reports::default() },
+        events: Vec::new(),
         at: Timestamp(w.clock.now().0),
     };
     w.finish(&running, finish).await;

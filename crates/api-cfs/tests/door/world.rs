@@ -12,7 +12,7 @@ use connector::{Entry, EntryKind, EntryStream, Error, ErrorKind, Lane, ListReque
 use control::{Control, Dispatch, Limits, Parts, Trees};
 use model::{
     AccountId, Credentials, Dialect, DirectoryEnd, FileSystem, FileSystemId, MetadataDialect, ObjectEnd,
-    ObjectStore, ObjectStoreId, Origin, Product, Task, TaskId, Timestamp, TransferSpec,
+    ObjectStore, ObjectStoreId, Origin, Product, Task, TaskId, Timestamp,
 };
 use runtime::{Clock, Micros, Random};
 use serde_json::Value;
@@ -48,7 +48,7 @@ impl Trees for Played {
         Ok(Arc::new(PlayedTree { problem, silent, prefix: end.prefix.clone() }))
     }
 
-    fn directory(&self, _: &DirectoryEnd, _: Option<&TransferSpec>) -> connector::Result<Arc<dyn Tree>> {
+    fn directory(&self, _: &DirectoryEnd) -> connector::Result<Arc<dyn Tree>> {
         Err(Error::new(ErrorKind::NotFound, "played directories are empty"))
     }
 

@@ -37,7 +37,7 @@ pub const OPERATION: Operation = Operation {
            until this server loads files on read; Data and MetaAndData are full transfers.",
 };
 
-/// A dry run answers after this time whatever the plan has seen: clients give up after 10 s.
+/// A dry run answers after this time with what the plan has seen: clients give up after 10 s.
 const PLAN_TIME: Duration = Duration::from_secs(7);
 
 /// Answers.
@@ -90,23 +90,17 @@ async fn directories(r: &Request<'_>, on: &Cpfs, spec: &TransferSpec) -> Result<
     if r.directory_there(on, name, &path).await? { Ok(()) } else { Err(fault::not_found(name, words)) }
 }
 
-/// Walks both ends as the task would, and logs what it would do.
+/// Lets the engine go through both ends as the task would, and logs what it would do: the product's
+/// answer has no room for it.
 async fn plan(r: &Request<'_>, spec: &TransferSpec) -> Result<(), Fault> {
-    let plan = tokio::time::timeout(PLAN_TIME, r.control().plan(spec)).await;
-    match plan {
-        Ok(Ok(plan)) => {
-            tracing::info!(
-                request = %r.call.request_id, items = plan.items, files = plan.files, bytes = plan.bytes,
-                unchanged = plan.unchanged, conflicts = plan.conflicts, skipped = plan.skipped,
-                refused = plan.refused, requests = plan.requests, seconds = plan.estimated_s,
-                complete = plan.complete, "dry run: plan of the task"
-            );
-            Ok(())
-        }
-        Ok(Err(e)) => Err(fault::of(&e)),
-        Err(_) => {
-            tracing::info!(request = %r.call.request_id, "dry run: the plan took too long and was left");
-            Ok(())
-        }
-    }
+    let plan = r.control().plan_within(spec, PLAN_TIME).await.map_err(|e| fault::of(&e))?;
+    let (items, bytes) = (&plan.ledger.items, &plan.ledger.bytes);
+    tracing::info!(
+        request = %r.call.request_id, items = items.read, files = plan.files, bytes = bytes.written,
+        written = items.written, unchanged = items.unchanged, skipped = items.skipped, failed = items.failed,
+        conflicts = plan.conflicts(), overwritten = plan.overwritten, kept = plan.kept,
+        requests = plan.requests, seconds = plan.estimated_s, complete = plan.complete,
+        "dry run: {plan}"
+    );
+    Ok(())
 }

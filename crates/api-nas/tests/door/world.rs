@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::{Call, Caller, Cloud, Door as _, Fault, Outcome, Reply};
 use api_nas::{Links, NasDoor};
@@ -11,7 +12,8 @@ use connector_posix::PosixTree;
 use control::{Control, Dispatch, Limits, Parts, Trees};
 use model::{
     Credentials, Dialect, DirectoryEnd, FileSystem, Ledger, MetadataDialect, ObjectEnd, ObjectStore, Origin,
-    Outcome as Fate, Product, Progress, Reports, Task, TaskId, TaskStatus, Timestamp, TransferSpec,
+    Outcome as Fate, Plan, Product, Progress, Reports, Selection, Task, TaskId, TaskStatus, Timestamp,
+    TransferSpec,
 };
 use runtime::{Clock, Micros, Random};
 use serde_json::{Map, Value};
@@ -74,7 +76,7 @@ impl Trees for Fakes {
     ) -> connector::Result<Arc<dyn Tree>> {
         Ok(Arc::new(Fake(end.bucket.clone())))
     }
-    fn directory(&self, _: &DirectoryEnd, _: Option<&TransferSpec>) -> connector::Result<Arc<dyn Tree>> {
+    fn directory(&self, _: &DirectoryEnd) -> connector::Result<Arc<dyn Tree>> {
         Ok(Arc::new(Fake("directory".to_owned())))
     }
     fn empty(&self, end: &DirectoryEnd) -> connector::Result<u64> {
@@ -90,9 +92,16 @@ impl Trees for Fakes {
 
 struct Asleep;
 
+#[async_trait]
 impl Dispatch for Asleep {
     fn wake(&self) {}
     fn signal(&self, _task: &TaskId) {}
+    async fn plan(&self, spec: &TransferSpec, _: Duration) -> connector::Result<Option<Plan>> {
+        match &spec.selection {
+            Selection::CsvUnder(_) => Err(Error::new(ErrorKind::NotFound, "there is no list")),
+            _ => Ok(Some(Plan { complete: true, ..Plan::default() })),
+        }
+    }
 }
 
 /// The door with everything behind it.
@@ -267,6 +276,7 @@ impl World {
                 skipped: file("skipped"),
                 failed: file("failed"),
             },
+            events: Vec::new(),
             at: self.now(),
         };
         self.store.finish(&task.id, task.attempt, &finish).await.unwrap();

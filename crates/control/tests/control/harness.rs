@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -181,6 +182,10 @@ pub struct World {
     pub signals: Mutex<Vec<TaskId>>,
     /// Whoever holds it keeps emptying and counting waiting.
     pub gate: Arc<tokio::sync::Mutex<()>>,
+    /// What the engine is asked to plan, and how long it takes for it.
+    pub planned: Mutex<Vec<(TransferSpec, Duration)>>,
+    pub planning_ms: AtomicU64,
+    pub planning_fails: Mutex<Option<connector::ErrorKind>>,
 }
 
 #[async_trait]
@@ -194,7 +199,8 @@ impl Trees for World {
         Ok(Arc::new(self.object.clone()))
     }
 
-    fn directory(&self, _: &DirectoryEnd, _: Option<&TransferSpec>) -> connector::Result<Arc<dyn Tree>> {
+    fn directory(&self, _: &DirectoryEnd) -> connector::Result<Arc<dyn Tree>> {
+        self.directory.ask()?;
         Ok(Arc::new(self.directory.clone()))
     }
 
@@ -214,7 +220,20 @@ impl Trees for World {
     }
 }
 
+#[async_trait]
 impl Dispatch for World {
+    async fn plan(&self, spec: &TransferSpec, within: Duration) -> connector::Result<Option<Plan>> {
+        self.planned.lock().unwrap().push((spec.clone(), within));
+        let ms = self.planning_ms.load(Ordering::Relaxed);
+        if ms > 0 {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+        match *self.planning_fails.lock().unwrap() {
+            Some(kind) => Err(connector::Error::new(kind, "told to fail")),
+            None => Ok(Some(Plan { files: 7, complete: true, ..Plan::default() })),
+        }
+    }
+
     fn wake(&self) {
         self.wakes.fetch_add(1, Ordering::Relaxed);
     }
@@ -254,7 +273,7 @@ impl Harness {
             random: Random::system(),
             trees: world.clone(),
             dispatch: world.clone(),
-            limits: Limits { flows_per_file_system: 3, plan_items: 100, ..limits },
+            limits: Limits { flows_per_file_system: 3, plan_seconds: 2, ..limits },
             data_dir: dir.path().into(),
             seal,
         });
@@ -376,6 +395,7 @@ impl Harness {
             checkpoint: None,
             receipt: Some(receipt),
             reports: Reports::default(),
+            events: Vec::new(),
             at: now,
         };
         self.store.finish(&t.id, t.attempt, &finish).await.unwrap()

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use connector::{ErrorKind, TreePath};
-use model::{Direction, Progress, Receipt, Reports, Selection, Task, TaskKind, TaskStatus, Timestamp};
+use connector::{ErrorKind, Tree, TreePath};
+use model::{
+    Direction, Progress, Receipt, Reports, Selection, Task, TaskKind, TaskStatus, Timestamp, TransferSpec,
+};
 use runtime::{Clock, Shutdown};
 use store::{Checkpoint, Finish, Store};
 
 use super::{Hand, Settings};
 use crate::select::{Listed, Place};
-use crate::transfer::{self, Compare, Ended, Job, Options, Outcome};
+use crate::transfer::{self, Compare, Ended, Job, Options, Outcome, Would};
 use crate::{Journal, JournalEntry, JournalError, Select, Wish};
 
 /// Runs a claimed task and records how it ended.
@@ -69,6 +71,8 @@ fn not_begun(task: &Task, kind: ErrorKind, message: String) -> Outcome {
         failures: Vec::new(),
         manifest_sha256: None,
         single: None,
+        would: Would::default(),
+        events: Vec::new(),
         live: transfer::Snapshot::default(),
     }
 }
@@ -91,37 +95,41 @@ async fn record(s: &Settings, task: &Task, finish: Finish) {
 }
 
 async fn job(s: &Settings, task: &Task, checkpoint: Checkpoint, hand: Hand) -> connector::Result<Job> {
-    let spec = &task.spec;
-    let object = s.ends.object(spec).await?;
-    let directory = s.ends.directory(spec).await?;
+    let object = s.ends.object(&task.spec).await?;
+    let directory = s.ends.directory(&task.spec).await?;
+    let mut job = job_of(s, &task.spec, object, directory).await?;
+    job.options.run = task.id.to_string();
+    job.options.crc64_xz = task.kind == TaskKind::StreamFile;
+    job.journal = Some(Arc::new(StoreJournal {
+        store: s.store.clone(),
+        task: task.clone(),
+        clock: s.shared.clock.clone(),
+    }));
+    job.checkpoint = if checkpoint.0.is_empty() { None } else { Some(checkpoint.0) };
+    // A stream's files have no reports in the product; their particulars stand in the subtask.
+    job.reports = (task.kind == TaskKind::Transfer).then(|| s.reports.join(task.id.as_str()));
+    (job.steer, job.live) = (hand.steer, hand.live);
+    Ok(job)
+}
+
+/// What a task and its plan have in common: the two ends, the selection, the rules.
+pub(super) async fn job_of(
+    s: &Settings,
+    spec: &TransferSpec,
+    object: Arc<dyn Tree>,
+    directory: Arc<dyn Tree>,
+) -> connector::Result<Job> {
     let (source, destination, compare) = match spec.direction {
         Direction::Import => (object, directory, Compare::Stat),
         Direction::Export => (directory, object, Compare::Merge),
     };
-    let mut options = Options::new(spec.conflict, compare);
-    options.run = task.id.to_string();
-    options.crc64_xz = task.kind == TaskKind::StreamFile;
-    Ok(Job {
-        select: select(s, task).await?,
-        source,
-        destination,
-        options,
-        shared: s.shared.clone(),
-        journal: Some(Arc::new(StoreJournal {
-            store: s.store.clone(),
-            task: task.clone(),
-            clock: s.shared.clock.clone(),
-        })),
-        checkpoint: if checkpoint.0.is_empty() { None } else { Some(checkpoint.0) },
-        // A stream's files have no reports in the product; their particulars stand in the subtask.
-        reports: (task.kind == TaskKind::Transfer).then(|| s.reports.join(task.id.as_str())),
-        steer: hand.steer,
-        live: hand.live,
-    })
+    let options = Options::new(spec.conflict, compare);
+    let mut job = Job::new(source, destination, options, s.shared.clone());
+    job.select = select(s, spec).await?;
+    Ok(job)
 }
 
-async fn select(s: &Settings, task: &Task) -> connector::Result<Select> {
-    let spec = &task.spec;
+async fn select(s: &Settings, spec: &TransferSpec) -> connector::Result<Select> {
     let path = |text: &str| {
         TreePath::new(text.as_bytes())
             .map_err(|p| connector::Error::new(ErrorKind::Unacceptable, format!("{text}: {}", p.reason())))
@@ -134,13 +142,13 @@ async fn select(s: &Settings, task: &Task) -> connector::Result<Select> {
         Selection::CsvUnder(prefix) => Select::Listed(Listed {
             tree: s.ends.bucket(spec).await?,
             place: Place::CsvBelow(prefix.clone().into_bytes()),
-            strip: source_prefix(task),
+            strip: source_prefix(spec),
             bucket: spec.object.bucket.clone(),
         }),
         Selection::ListFile(file) => Select::Listed(Listed {
             tree: s.ends.file_system(spec)?,
             place: Place::Lines(path(file)?),
-            strip: source_prefix(task),
+            strip: source_prefix(spec),
             bucket: spec.object.bucket.clone(),
         }),
         Selection::ListUrl(url) => {
@@ -149,7 +157,7 @@ async fn select(s: &Settings, task: &Task) -> connector::Result<Select> {
             Select::Listed(Listed {
                 tree,
                 place,
-                strip: source_prefix(task),
+                strip: source_prefix(spec),
                 bucket: spec.object.bucket.clone(),
             })
         }
@@ -159,10 +167,10 @@ async fn select(s: &Settings, task: &Task) -> connector::Result<Select> {
     })
 }
 
-fn source_prefix(task: &Task) -> Vec<u8> {
-    match task.spec.direction {
-        Direction::Import => task.spec.object.prefix.clone().into_bytes(),
-        Direction::Export => task.spec.directory.path.clone().into_bytes(),
+fn source_prefix(spec: &TransferSpec) -> Vec<u8> {
+    match spec.direction {
+        Direction::Import => spec.object.prefix.clone().into_bytes(),
+        Direction::Export => spec.directory.path.clone().into_bytes(),
     }
 }
 
@@ -206,7 +214,8 @@ fn finish(s: &Settings, task: &Task, outcome: &Outcome) -> Finish {
         bytes_per_s: average(task, outcome, at),
         remaining_s: done.then_some(0),
     };
-    Finish { status, error, ledger: outcome.ledger, progress, checkpoint: None, receipt, reports, at }
+    let events = outcome.events.clone();
+    Finish { status, error, ledger: outcome.ledger, progress, checkpoint: None, receipt, reports, events, at }
 }
 
 /// Bytes a second over the whole task.
@@ -250,6 +259,7 @@ impl Journal for StoreJournal {
             ledger: entry.ledger,
             progress: entry.progress,
             checkpoint: Some(Checkpoint(entry.checkpoint)),
+            events: entry.events,
             at: Timestamp(self.clock.now().0),
         };
         match self.store.journal(&self.task.id, self.task.attempt, &entry).await {

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connector::{Tree, TreePath};
-use model::{Ledger, Outcome, Progress};
+use model::{Event, Ledger, Outcome, Progress};
 
 use super::book::{Record, Step};
-use super::live::Snapshot;
+use super::live::{Live, Snapshot};
+use super::notes::Tidings;
 use super::planner::Cursor;
 use super::reports::{MANIFEST, Reports};
-use super::{Failure, Job};
+use super::{Failure, Job, Options, Would};
 use crate::journal::{Checkpoint, Counts, from_hex, to_hex};
 use crate::{Journal, JournalEntry, JournalError, Wish};
 
@@ -28,6 +29,9 @@ pub(super) struct Clerk {
     pub ledger: Ledger,
     pub cursor: Cursor,
     pub failures: Vec<Failure>,
+    pub would: Would,
+    tidings: Tidings,
+    dry: Option<Options>,
     reports: Option<Reports>,
     folder: Option<PathBuf>,
     started: i64,
@@ -40,6 +44,13 @@ pub(super) struct Pending {
     entry: JournalEntry,
     files: Vec<Arc<File>>,
     settle: bool,
+}
+
+impl Pending {
+    /// What it would have told.
+    pub fn into_events(self) -> Vec<Event> {
+        self.entry.events
+    }
 }
 
 impl Clerk {
@@ -63,6 +74,9 @@ impl Clerk {
             ledger: checkpoint.ledger.into(),
             cursor,
             failures: Vec::new(),
+            would: Would::default(),
+            tidings: Tidings::default(),
+            dry: job.options.dry_run.then(|| job.options.clone()),
             reports,
             folder: job.reports.clone(),
             started: checkpoint.started,
@@ -90,8 +104,14 @@ impl Clerk {
         self.dirty = true;
         let Some(line) = &record.line else { return Ok(()) };
         self.ledger.book(line.outcome, line.size);
-        if line.outcome == Outcome::Failed && self.failures.len() < FAILURES {
-            self.failures.push(Failure { path: line.shown(), reason: line.reason.to_string() });
+        if line.outcome == Outcome::Failed {
+            self.tidings.failed(line, &self.ledger);
+            if self.failures.len() < FAILURES {
+                self.failures.push(Failure { path: line.shown(), reason: line.reason.to_string() });
+            }
+        }
+        if let Some(options) = &self.dry {
+            self.would.count(line, options);
         }
         match &mut self.reports {
             Some(reports) => reports.add(line),
@@ -152,7 +172,8 @@ impl Clerk {
     }
 
     /// The account and the place as they are now, ready for the journal.
-    pub fn checkpoint(&mut self, live: &Snapshot, complete: bool, settle: bool) -> io::Result<Pending> {
+    pub fn checkpoint(&mut self, live: &Live, complete: bool, settle: bool) -> io::Result<Pending> {
+        let (live, notes) = (&live.snapshot(), &live.notes);
         let (files, reports) = match &mut self.reports {
             Some(r) => r.flush()?,
             None => (Vec::new(), Vec::new()),
@@ -170,7 +191,8 @@ impl Clerk {
             complete,
         };
         let progress = self.progress(live);
-        let entry = JournalEntry { ledger: self.ledger, progress, checkpoint: checkpoint.encode() };
+        let events = self.tidings.take(live, &self.ledger, notes, complete);
+        let entry = JournalEntry { ledger: self.ledger, progress, checkpoint: checkpoint.encode(), events };
         Ok(Pending { entry, files, settle })
     }
 

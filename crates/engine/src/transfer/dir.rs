@@ -9,6 +9,7 @@ use model::{ConflictPolicy, Outcome};
 
 use super::Compare;
 use super::content::Content;
+use super::dry;
 use super::fault::Fault;
 use super::item::{Fate, look, target};
 use super::slot::LaneCx;
@@ -21,17 +22,32 @@ pub(super) async fn put(
     path: &TreePath,
     known: &mut Known,
 ) -> Result<Fate, Fault> {
+    let fate = decide_and_put(cx, entry, path, known).await?;
+    if cx.run.options.dry_run {
+        cx.run.touched.leave(path);
+    }
+    Ok(fate)
+}
+
+async fn decide_and_put(
+    cx: &LaneCx,
+    entry: &Entry,
+    path: &TreePath,
+    known: &mut Known,
+) -> Result<Fate, Fault> {
     let mut target = target(cx, entry, path);
     if entry.meta.is_none() {
         target.meta = opened(cx, entry).await?;
     }
     let rules = cx.run.rules();
     let to_directory = cx.run.options.compare == Compare::Stat;
+    // In a dry run nothing was written below it, but the run would have done so.
+    let touched = cx.run.options.dry_run && cx.run.touched.is_touched(path);
     let mut action = if to_directory { Action::Look } else { decide(&rules, entry, known) };
     if action == Action::Look {
         *known = look(cx, path).await?.0;
         action = if to_directory {
-            by_look(&rules, entry, &target.meta, known)
+            by_look(&rules, entry, &target.meta, known, touched)
         } else {
             decide(&rules, entry, known)
         };
@@ -40,7 +56,7 @@ pub(super) async fn put(
         Action::Unchanged => Ok(Fate::unchanged(0, Content::Unknown)),
         Action::Skip(reason) => Ok(Fate::of(Outcome::Skipped, 0, reason)),
         Action::AlreadyWritten => Ok(Fate::written(0, None)),
-        Action::Write if cx.run.options.dry_run => Ok(Fate::written(0, None)),
+        Action::Write if cx.run.options.dry_run => dry::would_make(cx, path, known).await,
         Action::Write | Action::Look => {
             cx.destination.put_dir(&target).await.map_err(Fault::destination)?;
             if to_directory && matches!(known, Known::Absent) {
@@ -61,16 +77,21 @@ async fn opened(cx: &LaneCx, entry: &Entry) -> Result<Meta, Fault> {
     }
 }
 
-fn by_look(rules: &Rules<'_>, source: &Entry, want: &Meta, known: &Known) -> Action {
-    let Known::Seen(there, _) = known else { return Action::Write };
+fn by_look(rules: &Rules<'_>, source: &Entry, want: &Meta, known: &Known, touched: bool) -> Action {
+    let Known::Seen(there, _) = known else {
+        // What would be made on the way to the items below it shows all that a bare marker asks for.
+        let bare = touched && shows(&Meta::default(), want);
+        return if bare { Action::Unchanged } else { Action::Write };
+    };
     if decide(rules, source, known) == Action::AlreadyWritten {
         return Action::AlreadyWritten;
     }
     if there.kind != EntryKind::Dir {
         return if rules.policy == ConflictPolicy::Skip { Action::Skip(EXISTS) } else { Action::Write };
     }
-    let of_this_run = last_change(there) >= rules.started_ns;
-    match there.meta.as_deref().is_some_and(|m| shows(m, want)) {
+    let of_this_run = touched || last_change(there) >= rules.started_ns;
+    let other_time = touched && want.mtime_ns.is_some();
+    match there.meta.as_deref().is_some_and(|m| shows(m, want)) && !other_time {
         true if rules.resumed && of_this_run => Action::AlreadyWritten,
         true => Action::Unchanged,
         false if rules.policy == ConflictPolicy::Skip && !of_this_run => Action::Skip(EXISTS),

@@ -98,6 +98,7 @@ pub(super) async fn pause_before_retry(cx: &LaneCx, fault: &Fault, tries: u32) -
         cx.gate.refused();
     }
     cx.run.live.retries.fetch_add(1, Relaxed);
+    cx.run.live.notes.retried(&fault.error);
     let ms = options.retry_ms.saturating_mul(1 << (tries - 1).min(8)).min(5000);
     tokio::select! {
         () = tokio::time::sleep(Duration::from_millis(ms)) => true,

@@ -19,7 +19,7 @@ use super::book::{Line, LineKind, Record, Step};
 use super::content::{Content, left};
 use super::fault::{Fault, Verdict, judge};
 use super::slot::LaneCx;
-use super::{dir, large};
+use super::{dir, dry, large};
 use crate::decide::{self, Action, EXISTS, Known, decide, is_of};
 
 /// What an item is known by.
@@ -209,7 +209,12 @@ async fn attempt(cx: &LaneCx, item: &mut Item) -> Result<Did, Fault> {
         action = decide(&rules, &timed, &item.known);
     }
     match action {
-        Action::Write if cx.run.options.dry_run => Ok(Did::Settled(would_write(cx, entry))),
+        Action::Write if cx.run.options.dry_run => {
+            if matches!(item.known, Known::Nothing) {
+                item.known = look(cx, path).await?.0;
+            }
+            dry::would_write(cx, item, entry, path).await.map(Did::Settled)
+        }
         Action::Write => write(cx, item, entry, target).await,
         Action::AlreadyWritten => {
             let digest = match item.there {
@@ -242,14 +247,6 @@ async fn content_time_of(cx: &LaneCx, entry: &Entry) -> Result<(Option<i64>, Opt
     let found = cx.source.stat(&entry.path).await.map_err(Fault::source)?;
     let Some(Found { entry, digest, .. }) = found else { return Ok((None, None)) };
     Ok((entry.meta.and_then(|m| m.mtime_ns), digest))
-}
-
-fn would_write(cx: &LaneCx, entry: &Entry) -> Fate {
-    if entry.size > cx.run.options.whole_up_to {
-        let parts = entry.size.div_ceil(large::part_size(entry.size, cx.run.options.part_size));
-        cx.run.live.parts.fetch_add(parts, Relaxed);
-    }
-    Fate::written(entry.size, None)
 }
 
 /// Finds the entry of a path that came without one.
@@ -419,7 +416,7 @@ async fn whole(cx: &LaneCx, item: &Item, entry: &Entry, mut target: Target) -> R
 
 /// A symbolic link carries no stamp: if the very same one is there, it is left, and it counts as ours
 /// when it came to be during this run.
-fn same_link(cx: &LaneCx, item: &Item, meta: &Meta) -> Option<Fate> {
+pub(super) fn same_link(cx: &LaneCx, item: &Item, meta: &Meta) -> Option<Fate> {
     let (Known::Seen(there, _), Some(want)) = (&item.known, &meta.symlink) else { return None };
     let EntryKind::Symlink { target } = &there.kind else { return None };
     let same_time = meta.mtime_ns.is_none_or(|t| t == there.modified_ns);

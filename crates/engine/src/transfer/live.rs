@@ -3,7 +3,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use connector::ErrorKind;
 use model::Outcome;
+
+use super::notes::Notes;
 
 /// Live counters of one run.
 #[derive(Debug, Default)]
@@ -21,6 +24,7 @@ pub struct Live {
     pub(crate) retries: AtomicU64,
     pub(crate) looks: AtomicU64,
     pub(crate) parts: AtomicU64,
+    pub(crate) notes: Notes,
 }
 
 /// [`Live`] at one moment.
@@ -63,6 +67,12 @@ impl Snapshot {
 }
 
 impl Live {
+    /// The fault that a listing of the run is trying to get over at this moment.
+    #[must_use]
+    pub fn listing_fault(&self) -> Option<(ErrorKind, String)> {
+        self.notes.listing_fault()
+    }
+
     /// All counters now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

@@ -9,6 +9,8 @@ use runtime::TaskKind;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::Live;
+
 /// Pages that are fetched ahead of their reader.
 const AHEAD: usize = 3;
 /// Times that a listing is taken up again without having come further.
@@ -54,9 +56,9 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub fn start(tree: Arc<dyn Tree>, request: ListRequest) -> Self {
+    pub fn start(tree: Arc<dyn Tree>, request: ListRequest, live: Arc<Live>) -> Self {
         let (send, pages) = mpsc::channel(AHEAD);
-        let task = runtime::spawn(TaskKind::ListAhead, list(tree, request, send));
+        let task = runtime::spawn(TaskKind::ListAhead, list(tree, request, send, live));
         Self { pages, _task: Bound(task) }
     }
 
@@ -66,13 +68,19 @@ impl Listing {
     }
 }
 
-async fn list(tree: Arc<dyn Tree>, mut request: ListRequest, send: mpsc::Sender<Result<Page>>) {
+async fn list(
+    tree: Arc<dyn Tree>,
+    mut request: ListRequest,
+    send: mpsc::Sender<Result<Page>>,
+    live: Arc<Live>,
+) {
     let (mut tries, mut nameless, mut skip) = (0, 0usize, 0usize);
     let mut stream = tree.list(request.clone());
     loop {
         match stream.next().await {
             Ok(None) => return,
             Ok(Some(mut page)) => {
+                live.notes.listing_moved();
                 if skip > 0 {
                     page.retain(|e| {
                         let again = e.is_err() && skip > 0;
@@ -95,6 +103,7 @@ async fn list(tree: Arc<dyn Tree>, mut request: ListRequest, send: mpsc::Sender<
             }
             Err(e) if e.kind().is_transient() && tries < TRIES => {
                 tries += 1;
+                live.notes.listing_broke(&e);
                 tracing::warn!(tree = tree.describe(), error = %e, tries, "the listing is taken up again");
                 tokio::time::sleep(Duration::from_millis(200 << tries)).await;
                 skip = nameless;
@@ -118,8 +127,8 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    pub fn start(tree: Arc<dyn Tree>, request: ListRequest) -> Self {
-        let listing = Listing::start(tree, request);
+    pub fn start(tree: Arc<dyn Tree>, request: ListRequest, live: Arc<Live>) -> Self {
+        let listing = Listing::start(tree, request, live);
         Self { listing, page: Vec::new().into_iter(), current: None, over: false }
     }
 

@@ -99,7 +99,8 @@ impl Planner {
         let below = prefix.clone();
         let request = ListRequest { prefix, after: from.after, xattrs: self.run.options.xattrs };
         let mut beside = (self.run.options.compare == Compare::Merge).then(|| {
-            Beside::start(self.run.destination.clone(), ListRequest { xattrs: false, ..request.clone() })
+            let request = ListRequest { xattrs: false, ..request.clone() };
+            Beside::start(self.run.destination.clone(), request, self.run.live.clone())
         });
         self.run.live.found(from.open.len() as u64, 0);
         self.held = from
@@ -109,7 +110,7 @@ impl Planner {
             .collect();
         self.files.clear();
         let (mut skip, mut met) = (from.nameless, false);
-        let mut listing = Listing::start(self.run.source.clone(), request);
+        let mut listing = Listing::start(self.run.source.clone(), request, self.run.live.clone());
         loop {
             let page = match listing.next().await {
                 Ok(Some(page)) => page,
@@ -166,6 +167,9 @@ impl Planner {
         self.run.live.found(1, entry.size);
         if entry.kind == EntryKind::Dir {
             let path = entry.path.clone();
+            if self.run.options.dry_run {
+                self.run.touched.enter(&path);
+            }
             let enter = Record {
                 segment: self.segment,
                 step: Step::Enter,

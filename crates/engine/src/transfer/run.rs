@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 
 use super::book::Book;
 use super::clerk::{self, Clerk};
+use super::dry::Touched;
 use super::merge::Bound;
 use super::planner;
 use super::queue::Queue;
-use super::{Ended, FileDetail, Job, Live, Options, Outcome, slot};
+use super::{Ended, FileDetail, Job, Live, Options, Outcome, Would, slot};
 use crate::decide::Rules;
 use crate::journal::Checkpoint;
 use crate::{Journal, JournalError, Lanes, Select, Steer, Wish};
@@ -40,6 +41,8 @@ pub(super) struct Run {
     pub live: Arc<Live>,
     pub queue: Queue,
     pub book: Book,
+    /// What a dry run would have touched.
+    pub touched: Touched,
     /// The run is over or dropped: lanes let go of what they hold.
     pub gone: Shutdown,
     /// Failures since the last success.
@@ -115,6 +118,8 @@ pub async fn run(job: Job) -> Outcome {
             failures: Vec::new(),
             manifest_sha256: None,
             single: None,
+            would: Would::default(),
+            events: Vec::new(),
             live: live.snapshot(),
         },
     }
@@ -162,6 +167,7 @@ impl Driver {
             live: job.live,
             queue: Queue::default(),
             book: Book::new(job.options.window),
+            touched: Touched::default(),
             gone: Shutdown::new(),
             hopeless: AtomicU32::new(0),
             resumed,
@@ -298,7 +304,7 @@ impl Driver {
     fn recording_of(&mut self, complete: bool, settle: bool) -> Result<Recording, Why> {
         let run = &self.hold.0;
         let settle = settle && run.options.durable && !run.options.dry_run;
-        match self.clerk.checkpoint(&run.live.snapshot(), complete, settle) {
+        match self.clerk.checkpoint(&run.live, complete, settle) {
             Ok(step) => Ok(Box::pin(clerk::record(step, run.destination.clone(), self.journal.clone()))),
             Err(e) => {
                 run.fail(ErrorKind::Full, format!("the reports can't be written: {e}"));
@@ -395,12 +401,15 @@ impl Driver {
 
     async fn outcome(mut self, mut ended: Ended) -> Outcome {
         let run = self.hold.0.clone();
+        let mut events = Vec::new();
         if matches!(ended, Ended::Failed(..) | Ended::Canceled) {
             // Nobody goes on from here: what is settled behind a gap counts too.
             for record in run.book.take_all_settled() {
                 let _ = self.clerk.book(&record);
             }
-            let _ = self.clerk.checkpoint(&run.live.snapshot(), false, false);
+            if let Ok(last) = self.clerk.checkpoint(&run.live, true, false) {
+                events = last.into_events();
+            }
         }
         let mut manifest_sha256 = None;
         if ended == Ended::Done {
@@ -419,6 +428,8 @@ impl Driver {
             failures: std::mem::take(&mut self.clerk.failures),
             manifest_sha256,
             single,
+            would: self.clerk.would,
+            events,
             live: run.live.snapshot(),
         }
     }

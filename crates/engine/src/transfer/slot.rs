@@ -8,6 +8,7 @@ use connector::Lane;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
+use super::dry::LastFooting;
 use super::gate::Gate;
 use super::queue::Taken;
 use super::run::Run;
@@ -19,6 +20,7 @@ pub(super) struct LaneCx {
     pub source: Box<dyn Lane>,
     pub destination: Box<dyn Lane>,
     pub gate: Gate,
+    pub footing: LastFooting,
     pub run: Arc<Run>,
 }
 
@@ -27,7 +29,8 @@ pub(super) fn lane(run: Arc<Run>) -> Local {
     Box::pin(async move {
         let (source, destination) = (run.source.lane(), run.destination.lane());
         let gate = Gate::new(run.options.in_flight_start, run.options.in_flight_max);
-        let cx = Rc::new(LaneCx { source, destination, gate, run: run.clone() });
+        let cx =
+            Rc::new(LaneCx { source, destination, gate, footing: LastFooting::default(), run: run.clone() });
         let mut slots: FuturesUnordered<Local> = FuturesUnordered::new();
         for index in 0..run.options.in_flight_max.max(1) {
             slots.push(Box::pin(slot(cx.clone(), index)));

@@ -238,6 +238,7 @@ impl Memory {
         let kept = (self.style == Style::Directory && stamp.is_some()).then_some(digest);
         let node = Node { what, meta, version: version.clone(), modified_ns, stamp, digest: kept };
         s.nodes.insert(path.to_vec(), node);
+        self.touch_parent(s, path, at);
         s.writes.push(path.to_vec());
         Ok(Stored { version: Some(version), digest })
     }
@@ -247,17 +248,27 @@ impl Memory {
             if s.nodes.contains_key(&path[..i]) {
                 return Err(Error::new(ErrorKind::Unacceptable, "a file is in the way"));
             }
+            if s.nodes.contains_key(&path[..=i]) {
+                continue;
+            }
             let version = self.version(s, &What::Dir, at);
-            s.nodes.entry(path[..=i].to_vec()).or_insert(Node {
-                what: What::Dir,
-                meta: Meta { mtime_ns: Some(at), mode: Some(0o755), ..Meta::default() },
-                version,
-                modified_ns: at,
-                stamp: None,
-                digest: None,
-            });
+            let meta = Meta { mtime_ns: Some(at), mode: Some(0o755), ..Meta::default() };
+            let node = Node { what: What::Dir, meta, version, modified_ns: at, stamp: None, digest: None };
+            s.nodes.insert(path[..=i].to_vec(), node);
+            self.touch_parent(s, &path[..i], at);
         }
         Ok(())
+    }
+
+    /// A file system's directory gets a new time when something is put into it.
+    fn touch_parent(&self, s: &mut State, path: &[u8], at: i64) {
+        let Some(i) = path.iter().rposition(|b| *b == b'/').filter(|_| self.style == Style::Directory) else {
+            return;
+        };
+        let version = self.version(s, &What::Dir, at);
+        if let Some(dir) = s.nodes.get_mut(&path[..=i]) {
+            (dir.modified_ns, dir.meta.mtime_ns, dir.version) = (at, Some(at), version);
+        }
     }
 }
 
@@ -449,7 +460,8 @@ impl Lane for MemoryLane {
         let whole = Digest::of(&content);
         let range = range.unwrap_or(Range { start: 0, end: content.len() as u64 });
         let bytes = &content[range.start as usize..range.end as usize];
-        let mut chunks: VecDeque<_> = bytes.chunks(5).map(Bytes::copy_from_slice).collect();
+        let mut chunks: VecDeque<_> =
+            bytes.chunks(5.max(bytes.len() / 64)).map(Bytes::copy_from_slice).collect();
         let truncated = mishap == Some(Mishap::Truncated);
         if truncated {
             chunks.truncate(chunks.len() / 2);
@@ -494,6 +506,9 @@ impl Lane for MemoryLane {
         let version = self.0.version(s, &What::Dir, at);
         let stamp = (self.0.style == Style::Bucket).then(|| target.stamp.clone());
         let modified_ns = if self.0.style == Style::Bucket { at } else { target.meta.mtime_ns.unwrap_or(at) };
+        if !s.nodes.contains_key(&key) {
+            self.0.touch_parent(s, target.path.as_bytes(), at);
+        }
         let (what, meta) = (What::Dir, target.meta.clone());
         s.nodes.insert(key, Node { what, meta, version, modified_ns, stamp, digest: None });
         match mishap {

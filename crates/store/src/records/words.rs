@@ -1,8 +1,8 @@
 //! The words that stand for the model's enumerations on disk. They never change.
 
 use model::{
-    ConflictPolicy, DataType, Declared, Dialect, Direction, Door, FilesetStatus, FlowStatus, MetadataDialect,
-    Origin, Originator, Product, TaskKind, TaskStatus,
+    ConflictPolicy, DataType, Declared, Dialect, Direction, Door, EventKind, FilesetStatus, FlowStatus,
+    MetadataDialect, Origin, Originator, Product, TaskKind, TaskStatus,
 };
 
 use super::broken;
@@ -78,6 +78,26 @@ words!(
     Completed = "completed",
     Failed = "failed",
 );
+words!(
+    event_kind_name,
+    parse_event_kind,
+    EventKind,
+    Created = "created",
+    Queued = "queued",
+    Started = "started",
+    TakenOver = "taken-over",
+    Listed = "listed",
+    Progress = "progress",
+    Retry = "retry",
+    ItemFailed = "item-failed",
+    PauseAsked = "pause-asked",
+    ResumeAsked = "resume-asked",
+    CancelAsked = "cancel-asked",
+    Paused = "paused",
+    Canceled = "canceled",
+    Completed = "completed",
+    Failed = "failed",
+);
 words!(originator_name, parse_originator, Originator, User = "user", System = "system");
 words!(direction_name, parse_direction, Direction, Import = "import", Export = "export");
 words!(
@@ -113,6 +133,26 @@ mod tests {
         }
         for s in ["starting", "running", "updating", "stopping", "stopped", "deleting", "misconfigured"] {
             assert_eq!(parse_flow_status(s).unwrap().name(), s);
+        }
+        for s in [
+            "created",
+            "queued",
+            "started",
+            "taken-over",
+            "listed",
+            "progress",
+            "retry",
+            "item-failed",
+            "pause-asked",
+            "resume-asked",
+            "cancel-asked",
+            "paused",
+            "canceled",
+            "completed",
+            "failed",
+        ] {
+            let kind = parse_event_kind(s).unwrap();
+            assert_eq!((kind.name(), event_kind_name(kind)), (s, s));
         }
         for s in ["cfs", "nas", "admin"] {
             assert_eq!(parse_door(s).unwrap().name(), s);

@@ -1,6 +1,8 @@
 //! The databases that every test runs over: SQLite always, PostgreSQL where one can be had (the URL in
 //! `WHARF_TEST_POSTGRES`, or a private cluster made with Debian's binaries).
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -131,4 +133,22 @@ fn script(bin: &Path, dir: &Path) -> String {
         rm -rf {dir}
         "#
     )
+}
+
+/// Runs statements behind the store's back.
+pub async fn sql(url: &str, statements: &[&'static str]) {
+    use sqlx::Connection;
+    if url.starts_with("sqlite:") {
+        let mut c = sqlx::SqliteConnection::connect(url).await.unwrap();
+        for sql in statements {
+            sqlx::query(*sql).execute(&mut c).await.unwrap();
+        }
+        c.close().await.unwrap();
+    } else {
+        let mut c = sqlx::PgConnection::connect(url).await.unwrap();
+        for sql in statements {
+            sqlx::query(*sql).execute(&mut c).await.unwrap();
+        }
+        c.close().await.unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use store::*;
 
 use crate::backends::Database;
-use crate::samples::{at, ledger, task};
+use crate::samples::{at, entry, finish, ledger, task};
 
 const LEASE: i64 = 50;
 
@@ -171,7 +171,10 @@ async fn step(s: &Store, m: &mut Memory, op: &Op) {
             assert_eq!(kind(s.insert_task(&t, 0).await), m.insert(i));
         }
         Op::Wish(i, t) => {
-            assert_eq!(kind(s.wish(&id(i), t, at(m.now)).await.map(|t| t.status)), m.wish(i, t));
+            assert_eq!(
+                kind(s.wish(&id(i), t, "by somebody", at(m.now)).await.map(|t| t.status)),
+                m.wish(i, t)
+            );
         }
         Op::Claim => {
             let got = s.claim_next("w", at(m.now), LEASE).await.unwrap();
@@ -179,13 +182,7 @@ async fn step(s: &Store, m: &mut Memory, op: &Op) {
         }
         Op::Journal(i, behind, n) => {
             let attempt = m.tasks.get(&i).map_or(1, |k| k.attempt).saturating_sub(behind);
-            let checkpoint = Some(Checkpoint(vec![n]));
-            let e = JournalEntry {
-                ledger: ledger(n.into()),
-                progress: Progress::default(),
-                checkpoint,
-                at: at(m.now),
-            };
+            let e = JournalEntry { checkpoint: Some(Checkpoint(vec![n])), ..entry(n.into(), m.now) };
             let want = m.hold(i, behind).map(|(k, _)| {
                 (k.n, k.checkpoint) = (n.into(), vec![n]);
                 match k.status {
@@ -200,16 +197,7 @@ async fn step(s: &Store, m: &mut Memory, op: &Op) {
             let attempt = m.tasks.get(&i).map_or(1, |k| k.attempt).saturating_sub(behind);
             let mut account = ledger(3);
             account.items.read += u64::from(!ok);
-            let f = Finish {
-                status,
-                error: None,
-                ledger: account,
-                progress: Progress::default(),
-                checkpoint: None,
-                receipt: None,
-                reports: Reports::default(),
-                at: at(m.now),
-            };
+            let f = finish(status, account, m.now);
             assert_eq!(
                 kind(s.finish(&id(i), attempt, &f).await.map(|t| t.status)),
                 m.finish(i, behind, status, ok)
@@ -242,6 +230,15 @@ async fn compare(s: &Store, m: &Memory) {
             assert_eq!(t.ledger.items.written, k.n);
             assert_eq!(t.ended.is_some(), k.status.is_final());
             assert_eq!(s.checkpoint(&t.id).await.unwrap().0, k.checkpoint);
+            let told = s.events(&t.id, EventsFrom::After(0), EVENTS_KEPT).await.unwrap();
+            assert!(told.events.iter().map(|e| e.seq).eq(1..=told.total), "{told:?}");
+            // At rest, the last line tells of the state.
+            let last = told.events.last().map(|e| e.kind.name());
+            match t.status {
+                TaskStatus::Pending => assert_eq!(last, Some("queued")),
+                TaskStatus::Executing | TaskStatus::Pausing | TaskStatus::Canceling => {}
+                rests => assert_eq!(last, Some(rests.name())),
+            }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Nouns to store.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::collections::BTreeMap;
 
 use model::*;
+use store::*;
 
 pub fn at(us: i64) -> Timestamp {
     Timestamp(us)
@@ -89,4 +92,36 @@ pub fn ledger(n: u64) -> Ledger {
         l.book(Outcome::Written, 10);
     }
     l
+}
+
+pub const LEASE: i64 = 30_000_000;
+
+pub fn entry(n: u64, now: i64) -> JournalEntry {
+    let checkpoint = Some(Checkpoint(n.to_le_bytes().to_vec()));
+    JournalEntry {
+        ledger: ledger(n),
+        progress: Progress::default(),
+        checkpoint,
+        events: Vec::new(),
+        at: at(now),
+    }
+}
+
+pub fn finish(status: TaskStatus, ledger: Ledger, now: i64) -> Finish {
+    let error = (status == TaskStatus::Failed).then(|| "no luck".to_owned());
+    Finish {
+        status,
+        error,
+        ledger,
+        progress: Progress::default(),
+        checkpoint: None,
+        receipt: None,
+        reports: Reports::default(),
+        events: Vec::new(),
+        at: at(now),
+    }
+}
+
+pub fn kind<T: std::fmt::Debug>(r: Result<T>) -> ErrorKind {
+    r.unwrap_err().kind()
 }

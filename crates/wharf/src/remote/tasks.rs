@@ -3,8 +3,8 @@
 use api_admin::wire::{PlanView, TaskView, Tasks};
 use serde_json::json;
 
-use super::{Answer, call};
-use crate::cli::{Conflict, TaskCommand, Way};
+use super::{Answer, call, events};
+use crate::cli::{Conflict, TaskCommand, Transfer, Way};
 use crate::client::Client;
 use crate::progress::Bar;
 use crate::words;
@@ -15,15 +15,15 @@ pub async fn run(client: &Client, command: TaskCommand, quiet: bool) -> Result<A
             let tasks: Tasks = call(client, "ListTasks", json!({ "flow": flow, "limit": limit })).await?;
             Ok(Answer::new(table(&tasks.tasks), &tasks))
         }
-        TaskCommand::Show { id, .. } => Ok(shown(&call(client, "GetTask", json!({ "id": id })).await?)),
-        TaskCommand::Create { flow, way, path, conflict, dry_run, detach, .. } => {
-            let way = if way == Way::Import { "import" } else { "export" };
-            let params = json!({ "flow": flow, "way": way, "path": path, "conflict": rule(conflict) });
-            if dry_run {
-                let plan: PlanView = call(client, "PlanTask", params).await?;
-                return Ok(Answer::new(plan_text(&plan), &plan));
-            }
-            let task: TaskView = call(client, "CreateTask", params).await?;
+        TaskCommand::Show { id, .. } => events::show(client, &id).await,
+        TaskCommand::Events { id, follow, after, .. } if follow => {
+            events::follow(client, &id, after, quiet).await
+        }
+        TaskCommand::Events { id, after, .. } => events::list(client, &id, after).await,
+        TaskCommand::Plan { what, .. } => plan(client, &what).await,
+        TaskCommand::Create { what, dry_run: true, .. } => plan(client, &what).await,
+        TaskCommand::Create { what, detach, .. } => {
+            let task: TaskView = call(client, "CreateTask", params(&what)).await?;
             if detach {
                 return Ok(Answer::new(task.id.clone(), &task));
             }
@@ -34,6 +34,16 @@ pub async fn run(client: &Client, command: TaskCommand, quiet: bool) -> Result<A
         TaskCommand::Resume { id, .. } => Ok(shown(&call(client, "ResumeTask", json!({ "id": id })).await?)),
         TaskCommand::Cancel { id, .. } => Ok(shown(&call(client, "CancelTask", json!({ "id": id })).await?)),
     }
+}
+
+fn params(what: &Transfer) -> serde_json::Value {
+    let way = if what.way == Way::Import { "import" } else { "export" };
+    json!({ "flow": what.flow, "way": way, "path": what.path, "conflict": rule(what.conflict) })
+}
+
+async fn plan(client: &Client, what: &Transfer) -> Result<Answer, String> {
+    let plan: PlanView = call(client, "PlanTask", params(what)).await?;
+    Ok(Answer::new(plan_text(&plan), &plan))
 }
 
 /// Watches a task until it can't change by itself any more, with a bar.
@@ -62,7 +72,7 @@ fn rule(c: Conflict) -> &'static str {
     }
 }
 
-fn shown(t: &TaskView) -> Answer {
+pub fn shown(t: &TaskView) -> Answer {
     let mut text =
         format!("{} {} {} → {}\n{}", t.id, t.status, t.source, t.destination, words::ledger(&t.ledger));
     if let Some(e) = &t.error {
@@ -93,17 +103,27 @@ fn table(tasks: &[TaskView]) -> String {
 }
 
 fn plan_text(p: &PlanView) -> String {
-    let at_least = if p.complete { "" } else { "at least " };
-    format!(
-        "{at_least}{} items at the source\nwould write {} files, {}; {} unchanged\n{} conflicts, {} skipped, {} can't be moved\nabout {} requests, {} s",
-        words::count(p.items),
-        words::count(p.files_to_write),
+    let at_least = if p.complete { "" } else { "partial, the time was over: at least " };
+    let n = words::count;
+    let mut text = format!(
+        "{at_least}{} items at the source\n\
+         would write {} items ({} files), {}; {} unchanged\n\
+         {} conflicts: {} written over, {} left alone; {} can't be moved\n\
+         about {} requests, {} s",
+        n(p.items),
+        n(p.ledger.items.written),
+        n(p.files_to_write),
         words::size(p.bytes_to_write),
-        words::count(p.unchanged),
-        words::count(p.conflicts),
-        words::count(p.skipped),
-        words::count(p.refused),
-        words::count(p.requests),
+        n(p.unchanged),
+        n(p.conflicts),
+        n(p.overwritten),
+        n(p.skipped),
+        n(p.refused),
+        n(p.requests),
         p.estimated_s
-    )
+    );
+    for problem in &p.problems {
+        text.push_str(&format!("\n  {problem}"));
+    }
+    text
 }

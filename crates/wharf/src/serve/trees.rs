@@ -111,14 +111,13 @@ impl Connectors {
         Ok(Arc::new(ObjectTree::new(&site, &end.bucket, &end.prefix)?.with_metadata(dialect)))
     }
 
-    fn folder(&self, end: &DirectoryEnd, spec: Option<&TransferSpec>) -> Result<Arc<dyn Tree>> {
+    /// `make`: the directory and its parents are made where they are missing.
+    fn folder(&self, end: &DirectoryEnd, file_mode: Option<u32>, make: bool) -> Result<Arc<dyn Tree>> {
         let options = connector_posix::Options {
             durability: self.durability,
-            file_mode: spec.map(|s| s.default_file_mode),
+            file_mode,
             ..connector_posix::Options::default()
         };
-        // An export reads its directory; making it would hide a mistake.
-        let make = spec.is_some_and(|s| s.create_directory && s.direction == Direction::Import);
         Ok(Arc::new(PosixTree::open_below(&end.root, end.path.as_bytes(), make, options)?))
     }
 }
@@ -129,6 +128,11 @@ impl Connectors {
         let options = connector_posix::Options { durability: self.durability, ..Default::default() };
         PosixTree::open_below(&end.root, end.path.as_bytes(), false, options)
     }
+}
+
+/// May a run make the directory? An export reads it; making it would hide a mistake.
+fn may_make(spec: &TransferSpec) -> bool {
+    spec.create_directory && spec.direction == Direction::Import
 }
 
 /// What makes two endpoints the same, without keeping the secret: a digest.
@@ -152,8 +156,8 @@ impl control::Trees for Connectors {
         self.bucket(end, credentials, dialect).await
     }
 
-    fn directory(&self, end: &DirectoryEnd, spec: Option<&TransferSpec>) -> Result<Arc<dyn Tree>> {
-        self.folder(end, spec)
+    fn directory(&self, end: &DirectoryEnd) -> Result<Arc<dyn Tree>> {
+        self.folder(end, None, false)
     }
 
     fn empty(&self, end: &DirectoryEnd) -> Result<u64> {
@@ -185,10 +189,18 @@ impl engine::dispatch::Ends for Connectors {
     }
 
     async fn directory(&self, spec: &TransferSpec) -> Result<Arc<dyn Tree>> {
-        let tree = self.folder(&spec.directory, Some(spec))?;
+        let tree = self.folder(&spec.directory, Some(spec.default_file_mode), may_make(spec))?;
         match spec.direction {
             Direction::Import => self.quotas.hold(tree, &spec.directory, &self.store).await,
             Direction::Export => Ok(tree),
+        }
+    }
+
+    fn present_directory(&self, spec: &TransferSpec) -> Result<Option<Arc<dyn Tree>>> {
+        match self.folder(&spec.directory, Some(spec.default_file_mode), false) {
+            Ok(there) => Ok(Some(there)),
+            Err(e) if e.kind() == ErrorKind::NotFound && may_make(spec) => Ok(None),
+            Err(e) => Err(e),
         }
     }
 
@@ -197,11 +209,15 @@ impl engine::dispatch::Ends for Connectors {
     }
 
     fn file_system(&self, spec: &TransferSpec) -> Result<Arc<dyn Tree>> {
-        self.folder(&DirectoryEnd { path: String::new(), ..spec.directory.clone() }, None)
+        self.folder(&DirectoryEnd { path: String::new(), ..spec.directory.clone() }, None, false)
     }
 
     async fn address(&self, spec: &TransferSpec, url: &str) -> Result<(Arc<dyn Tree>, TreePath)> {
-        let not_found = |why: String| Error::new(ErrorKind::NotFound, format!("{url}: {why}"));
+        // What stands behind `?` (a presigned address has its signature there) is neither part of the key nor
+        // to be repeated: we sign ourselves.
+        let url = url.split('?').next().unwrap_or(url);
+        let not_found =
+            |why: String| Error::new(ErrorKind::NotFound, format!("{}: {why}", model::presentable(url, 500)));
         // The key may hold escapes; the list's own address is taken as it is written.
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let (host, path) = rest.split_once('/').ok_or_else(|| not_found("no key in it".to_owned()))?;
