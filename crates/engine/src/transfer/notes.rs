@@ -133,6 +133,7 @@ fn tail(reason: &str) -> std::borrow::Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::super::book::LineKind;
+    use super::super::content::Content;
     use super::*;
     use model::Outcome;
 
@@ -162,7 +163,7 @@ mod tests {
             kind: LineKind::File,
             size: 0,
             outcome: Outcome::Failed,
-            digest: None,
+            content: Content::Unknown,
             reason: format!("{}: the reason", "ж".repeat(5000)).into(),
         };
         for _ in 0..1000 {

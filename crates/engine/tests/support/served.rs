@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connector::{Error, ErrorKind, Tree, TreePath};
-use engine::dispatch::{Ends, Local, Settings};
+use engine::dispatch::{Ends, Lease, Local, Settings};
 use engine::transfer::Shared;
 use model::*;
 use runtime::{Bandwidth, Clock};
@@ -47,7 +47,7 @@ impl Ends for Two {
         Ok(self.bucket.tree())
     }
 
-    fn directory(&self, spec: &TransferSpec) -> connector::Result<Arc<dyn Tree>> {
+    async fn directory(&self, spec: &TransferSpec) -> connector::Result<Arc<dyn Tree>> {
         self.folder(may_make(spec))
     }
 
@@ -103,6 +103,7 @@ impl Served {
             shared: Shared { bandwidth, ..bench.shared },
             reports: dir.path().join("reports"),
             concurrent: 2,
+            lease: Lease::default(),
         })
         .await
         .unwrap();
