@@ -33,6 +33,9 @@ impl Ends for Two {
     async fn directory(&self, _: &TransferSpec) -> connector::Result<Arc<dyn Tree>> {
         Ok(self.directory.tree())
     }
+    fn present_directory(&self, _: &TransferSpec) -> connector::Result<Option<Arc<dyn Tree>>> {
+        Ok(Some(self.directory.tree()))
+    }
     async fn bucket(&self, _: &TransferSpec) -> connector::Result<Arc<dyn Tree>> {
         Ok(self.bucket.tree())
     }

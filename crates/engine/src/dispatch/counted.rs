@@ -73,6 +73,11 @@ impl Lane for CountedLane {
         self.0.open(entry, range).await
     }
 
+    async fn open_checked(&self, entry: &Entry) -> Result<Body> {
+        self.1.fetch_add(1, Relaxed);
+        self.0.open_checked(entry).await
+    }
+
     async fn put(&self, target: &Target, body: Body) -> Result<Stored> {
         self.0.put(target, body).await
     }
