@@ -150,6 +150,10 @@ async fn verify(target: &Arc<dyn Tree>, manifest: &Path, expected: &str) -> Resu
         }
         record(&mut v, &path, found);
     }
+    if known.len() >= MAX_ITEMS {
+        // Of what is more than can be remembered nobody can say that it is extra.
+        v.complete = false;
+    }
     find_extra(target, &mut v, |path| known.len() >= MAX_ITEMS || known.contains(&hasher.hash_one(path)))
         .await;
     Ok(v)

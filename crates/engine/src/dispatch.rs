@@ -229,6 +229,7 @@ impl Local {
     async fn run(&self, task: Task, checkpoint: Checkpoint) {
         let hand = Hand::default();
         let id = task.id.clone();
+        let live = hand.live.clone();
         if let Ok(mut running) = self.0.running.lock() {
             running.insert(id.clone(), hand.clone());
         }
@@ -237,7 +238,10 @@ impl Local {
             hand.steer.wish(Wish::Pause);
         }
         Box::pin(run::run(&self.0.settings, &self.0.stop, task, checkpoint, hand)).await;
-        if let Ok(mut running) = self.0.running.lock() {
+        // A later attempt, after this one was fenced, has put its own hand there.
+        if let Ok(mut running) = self.0.running.lock()
+            && running.get(&id).is_some_and(|h| Arc::ptr_eq(&h.live, &live))
+        {
             running.remove(&id);
         }
     }

@@ -18,11 +18,14 @@ use engine::dispatch::{Ends, Lease, Local, Settings};
 use memory::{Memory, Style};
 use model::*;
 use store::{SealKey, Store};
+use tokio::sync::Semaphore;
 
 /// One directory and one bucket for every task.
 struct Two {
     directory: Memory,
     bucket: Memory,
+    /// Opening the directory waits for a permit.
+    gate: Arc<Semaphore>,
 }
 
 #[async_trait]
@@ -31,6 +34,7 @@ impl Ends for Two {
         Ok(self.bucket.tree())
     }
     async fn directory(&self, _: &TransferSpec) -> connector::Result<Arc<dyn Tree>> {
+        let _permit = self.gate.acquire().await.unwrap();
         Ok(self.directory.tree())
     }
     fn present_directory(&self, _: &TransferSpec) -> connector::Result<Option<Arc<dyn Tree>>> {
@@ -50,6 +54,7 @@ impl Ends for Two {
 struct World {
     bench: Bench,
     store: Store,
+    gate: Arc<Semaphore>,
     dir: tempfile::TempDir,
 }
 
@@ -61,7 +66,8 @@ impl World {
         let key = SealKey::new(&[7; 32]).unwrap();
         let url = dir.path().join("state.db").display().to_string();
         let store = Store::open(&url, &key, store::Options::default()).await.unwrap();
-        Self { bench: Bench::new(Style::Directory, Style::Bucket), store, dir }
+        let gate = Arc::new(Semaphore::new(1));
+        Self { bench: Bench::new(Style::Directory, Style::Bucket), store, gate, dir }
     }
 
     fn now(&self) -> Timestamp {
@@ -69,7 +75,8 @@ impl World {
     }
 
     async fn dispatcher(&self) -> Local {
-        let ends = Two { directory: self.bench.source.clone(), bucket: self.bench.destination.clone() };
+        let (directory, bucket) = (self.bench.source.clone(), self.bench.destination.clone());
+        let ends = Two { directory, bucket, gate: self.gate.clone() };
         Local::start(Settings {
             store: self.store.clone(),
             ends: Arc::new(ends),
@@ -126,6 +133,22 @@ impl World {
         task.id
     }
 
+    /// In which nobody else gets the task.
+    async fn six_leases_pass(&self, id: &TaskId) {
+        let length = i64::try_from(LEASE.as_micros()).unwrap();
+        for _ in 0..8 {
+            self.bench.clock.advance(length * 3 / 4);
+            let now = self.now();
+            until("a renewal", async || {
+                let leased = self.store.leased_until(id).await.unwrap();
+                leased.filter(|until| until.0 >= now.0 + length)
+            })
+            .await;
+            let taken = self.store.claim_next("another server", now, length).await.unwrap();
+            assert!(taken.is_none(), "another server got the task of a worker that is alive");
+        }
+    }
+
     async fn task(&self, id: &TaskId) -> Task {
         self.store.task(id).await.unwrap().unwrap()
     }
@@ -160,19 +183,8 @@ async fn a_disk_that_is_slower_than_the_lease_gives_the_task_to_nobody_else() {
     engine.wake();
     until("the run", async || (w.task(&id).await.status == TaskStatus::Executing).then_some(())).await;
 
-    // Six leases long nothing is journaled, because the disk does not answer.
-    let length = i64::try_from(LEASE.as_micros()).unwrap();
-    for _ in 0..8 {
-        w.bench.clock.advance(length * 3 / 4);
-        let now = w.now();
-        until("a renewal", async || {
-            let leased = w.store.leased_until(&id).await.unwrap();
-            leased.filter(|until| until.0 >= now.0 + length)
-        })
-        .await;
-        let taken = w.store.claim_next("another server", now, length).await.unwrap();
-        assert!(taken.is_none(), "another server got the task of a worker that is alive");
-    }
+    // Nothing is journaled, because the disk does not answer.
+    w.six_leases_pass(&id).await;
     assert_eq!(w.task(&id).await.ledger.items.written, 0);
 
     release.send(()).unwrap();
@@ -181,6 +193,23 @@ async fn a_disk_that_is_slower_than_the_lease_gives_the_task_to_nobody_else() {
     assert_eq!((done.status, done.attempt, done.ledger.items.written), (TaskStatus::Completed, 1, 1));
     assert_eq!(w.store.leased_until(&id).await.unwrap(), None);
     assert_eq!(w.bench.destination.lock().writes.len(), 1);
+    engine.stop().await;
+}
+
+/// Opening may take long: a fileset with a quota is counted first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_opens_slower_than_the_lease_gives_the_task_to_nobody_else() {
+    let w = World::new().await;
+    w.bench.source.file("a", b"content");
+    let closed = w.gate.clone().acquire_owned().await.unwrap();
+    let engine = w.dispatcher().await;
+    let id = w.export("task-1").await;
+    engine.wake();
+    until("the claim", async || w.store.leased_until(&id).await.unwrap()).await;
+    w.six_leases_pass(&id).await;
+    drop(closed);
+    let done = until("the end", async || Some(w.task(&id).await).filter(|t| t.status.is_final())).await;
+    assert_eq!((done.status, done.attempt, done.ledger.items.written), (TaskStatus::Completed, 1, 1));
     engine.stop().await;
 }
 

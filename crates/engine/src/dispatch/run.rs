@@ -19,10 +19,13 @@ use crate::{Journal, JournalEntry, JournalError, Select, Wish};
 /// Runs a claimed task and records how it ended.
 pub(super) async fn run(s: &Settings, stop: &Shutdown, task: Task, checkpoint: Checkpoint, hand: Hand) {
     tracing::info!(task = %task.id, attempt = task.attempt, "run");
-    let outcome = match job(s, &task, checkpoint, hand).await {
-        Ok(job) => while_renewing(s, &task, transfer::run(job)).await,
-        Err(e) => not_begun(&task, e.kind(), e.to_string()),
+    let work = async {
+        match job(s, &task, checkpoint, hand).await {
+            Ok(job) => transfer::run(job).await,
+            Err(e) => not_begun(&task, e.kind(), e.to_string()),
+        }
     };
+    let outcome = while_renewing(s, &task, work).await;
     if outcome.ended == Ended::Fenced {
         tracing::warn!(task = %task.id, attempt = task.attempt, "somebody else runs this task now");
         return;
@@ -47,7 +50,8 @@ pub(super) async fn run(s: &Settings, stop: &Shutdown, task: Task, checkpoint: C
     record(s, &task, finish).await;
 }
 
-/// Keeps the lease while the run is at work: a journal entry may wait long for a slow disk.
+/// Keeps the lease while the run is at work: its ends may take long to open (a fileset with a quota is
+/// counted), and a journal entry may wait long for a slow disk.
 async fn while_renewing(s: &Settings, task: &Task, run: impl Future<Output = Outcome>) -> Outcome {
     let mut run = std::pin::pin!(run);
     loop {
