@@ -23,7 +23,27 @@ pub struct Journal {
     size: u64,
     live: u64,
     map: BTreeMap<String, Vec<u8>>,
-    dirty: bool,
+    /// Up to here it is on the disk.
+    synced: u64,
+    /// Why nothing is taken any more, once the disk has refused something that can't be undone.
+    failed: Option<String>,
+}
+
+/// A file to flush, and how far it is durable then.
+#[derive(Debug)]
+pub struct Unsynced {
+    file: Arc<File>,
+    size: u64,
+}
+
+impl Unsynced {
+    /// Puts the file on the disk. Blocks. How it went is to be told to [`Journal::note_synced`].
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn flush(&self) -> std::io::Result<()> {
+        self.file.sync_data()
+    }
 }
 
 impl Journal {
@@ -43,7 +63,7 @@ impl Journal {
             file.set_len(size).map_err(wrong)?;
         }
         let live = map.iter().map(|(k, v)| cost(k, v)).sum();
-        Ok(Self { path: path.to_owned(), file: Arc::new(file), size, live, map, dirty: false })
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), size, live, map, synced: 0, failed: None })
     }
 
     /// All entries, in the order of their keys.
@@ -60,8 +80,9 @@ impl Journal {
     /// Puts (`Some`) and deletes (`None`) together: after a crash all of them are there or none.
     ///
     /// # Errors
-    /// When they can't be written; then nothing has changed.
+    /// When they can't be written, or the disk has refused before; then nothing has changed.
     pub fn write(&mut self, changes: Vec<(String, Option<Vec<u8>>)>) -> Result<()> {
+        self.check_sound()?;
         if changes.is_empty() {
             return Ok(());
         }
@@ -83,11 +104,13 @@ impl Journal {
         record.put_u32(crc32c::crc32c(&body));
         record.put_slice(&body);
         if let Err(e) = self.file.write_all_at(&record, self.size) {
-            // What was written of it is after the end, and is overwritten or cut off.
+            // What was written of it must not stay after a shorter record that comes next.
+            if let Err(e) = self.file.set_len(self.size) {
+                self.fail(&format!("a failed write could not be undone: {e}"));
+            }
             return Err(Error::storage(self.path.display(), &e));
         }
         self.size += record.len() as u64;
-        self.dirty = true;
         for (key, value) in changes {
             if let Some(old) = self.map.get(&key) {
                 self.live -= cost(&key, old);
@@ -109,19 +132,53 @@ impl Journal {
         Ok(())
     }
 
-    /// The file, when something in it may not be on the disk yet. The caller flushes it without holding
-    /// a lock.
-    pub fn take_dirty(&mut self) -> Option<Arc<File>> {
-        std::mem::take(&mut self.dirty).then(|| self.file.clone())
+    /// What has to be flushed, if anything; the caller may do it without holding a lock. It stays to be
+    /// flushed until [`note_synced`](Self::note_synced) says that it was.
+    ///
+    /// # Errors
+    /// When a flush has failed.
+    pub fn unsynced(&self) -> Result<Option<Unsynced>> {
+        self.check_sound()?;
+        Ok((self.synced < self.size).then(|| Unsynced { file: self.file.clone(), size: self.size }))
+    }
+
+    /// Takes note of how a flush went. The kernel tells of a failure once and may have thrown away what it
+    /// could not write, so after one nothing is taken any more until the journal is opened again.
+    ///
+    /// # Errors
+    /// When it has failed, this one or one before.
+    pub fn note_synced(&mut self, what: &Unsynced, flushed: std::io::Result<()>) -> Result<()> {
+        if let Err(e) = flushed {
+            self.fail(&e.to_string());
+        }
+        self.check_sound()?;
+        // Another file is there when it was written anew in between; that one is on the disk.
+        if Arc::ptr_eq(&what.file, &self.file) {
+            self.synced = self.synced.max(what.size);
+        }
+        Ok(())
     }
 
     /// Puts what was written on the disk.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the disk refuses, now or before.
     pub fn sync(&mut self) -> Result<()> {
-        match self.take_dirty() {
-            Some(file) => file.sync_data().map_err(|e| Error::storage(self.path.display(), &e)),
+        match self.unsynced()? {
+            Some(unsynced) => self.note_synced(&unsynced, unsynced.flush()),
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&mut self, why: &str) {
+        let path = self.path.display();
+        let words = || format!("{path}: {why}; nothing more is taken until the broker is started again");
+        self.failed.get_or_insert_with(words);
+    }
+
+    fn check_sound(&self) -> Result<()> {
+        match &self.failed {
+            Some(why) => Err(Error::new(kafka_protocol::ResponseError::KafkaStorageError, why.clone())),
             None => Ok(()),
         }
     }
@@ -137,7 +194,8 @@ impl Journal {
             size: 0,
             live: 0,
             map: BTreeMap::new(),
-            dirty: false,
+            synced: 0,
+            failed: None,
         };
         // In pieces, so that no record gets too large; each entry is whole by itself.
         for (key, value) in &self.map {
@@ -146,7 +204,7 @@ impl Journal {
         fresh.file.sync_all().map_err(wrong)?;
         std::fs::rename(&beside, &self.path).map_err(wrong)?;
         sync_folder(&self.path);
-        (self.file, self.size, self.live, self.dirty) = (fresh.file, fresh.size, fresh.live, false);
+        (self.file, self.size, self.live, self.synced) = (fresh.file, fresh.size, fresh.live, fresh.size);
         Ok(())
     }
 }
@@ -226,6 +284,29 @@ mod tests {
             assert_eq!(j.get("a"), Some(if all { &b"3"[..] } else { b"1" }), "cut at {cut}");
             assert_eq!(j.get("b").is_none(), all, "both changes or none");
         }
+    }
+
+    #[test]
+    fn after_a_failed_flush_nothing_is_taken_until_it_is_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut j = Journal::open(&path).unwrap();
+        j.write(vec![put("a", b"1")]).unwrap();
+        j.sync().unwrap();
+        assert!(j.unsynced().unwrap().is_none());
+        j.write(vec![put("a", b"2")]).unwrap();
+        // The kernel refuses to flush this one, once.
+        let good = std::mem::replace(&mut j.file, Arc::new(File::open("/dev/null").unwrap()));
+        let earlier = Unsynced { file: good.clone(), size: j.size };
+        assert!(j.sync().is_err());
+        j.file = good;
+        assert!(j.sync().is_err(), "a second flush is no better");
+        assert!(j.write(vec![put("b", b"3")]).is_err());
+        assert!(j.unsynced().is_err() && j.note_synced(&earlier, Ok(())).is_err());
+        let mut j = Journal::open(&path).unwrap();
+        assert_eq!((j.get("a"), j.get("b")), (Some(&b"2"[..]), None));
+        j.write(vec![put("b", b"3")]).unwrap();
+        j.sync().unwrap();
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! only looks up a place under it and reads the file afterwards, since published bytes never change.
 
 mod place;
+#[cfg(test)]
+pub mod tests;
 
 pub use place::{Piece, Place};
 
@@ -60,6 +62,8 @@ pub struct Appended {
 #[derive(Debug)]
 pub struct Unsynced {
     files: Vec<Arc<File>>,
+    /// How many of them are of closed segments.
+    closed: usize,
     end: i64,
     recovery: i64,
 }
@@ -78,6 +82,7 @@ pub struct Log {
     /// Files of closed segments that may not be on the disk.
     pub(super) unsynced: Vec<Arc<File>>,
     pub(super) hints: VecDeque<(i64, i64, u64)>,
+    /// Why nothing is taken any more, once the disk has refused something that can't be undone.
     pub(super) failed: Option<String>,
 }
 
@@ -130,16 +135,16 @@ impl Log {
     /// Appends a checked batch. `now` is in milliseconds since the epoch.
     ///
     /// # Errors
-    /// When its producer is fenced or out of order, or the disk refuses; then nothing has changed.
+    /// When its producer is fenced or out of order, the disk refuses, or it has refused before (see
+    /// [`fail`](Self::fail)); then nothing has changed.
     pub fn append(&mut self, header: &Header, bytes: &Bytes, now: i64, s: &LogSettings) -> Result<Appended> {
+        // Before anything else: a duplicate of what the disk has refused must not be acknowledged either.
+        self.check_sound()?;
         if header.has_producer()
             && !header.is_control()
             && let Verdict::Duplicate(base_offset, _) = self.producers.check(header)?
         {
             return Ok(Appended { base_offset, append_time: -1, end: self.end, new: false });
-        }
-        if let Some(why) = &self.failed {
-            return Err(Error::new(ResponseError::KafkaStorageError, why.clone()));
         }
         self.mark_dirty()?;
         let append_time = (s.append_time && !header.is_control()).then_some(now);
@@ -378,33 +383,54 @@ impl Log {
         self.producers.forget(self.start, silent_since);
     }
 
-    /// Takes what has to be flushed; `None` when all is on the disk.
+    /// What has to be flushed; `None` when all is on the disk. It stays to be flushed until
+    /// [`note_synced`](Self::note_synced) says that it was. One flush at a time.
     ///
     /// # Errors
-    /// When the active file can't be had.
+    /// When the active file can't be had, or a flush has failed.
     pub fn take_unsynced(&mut self) -> Result<Option<Unsynced>> {
+        self.check_sound()?;
         if self.synced == self.end && self.unsynced.is_empty() {
             return Ok(None);
         }
-        let mut files = std::mem::take(&mut self.unsynced);
+        let mut files = self.unsynced.clone();
+        let closed = files.len();
         let mut recovery = self.recovery;
         if let Some(active) = self.segments.back_mut() {
             files.push(active.hold()?);
             recovery = active.base;
         }
-        Ok(Some(Unsynced { files, end: self.end, recovery }))
+        Ok(Some(Unsynced { files, closed, end: self.end, recovery }))
     }
 
-    /// The disk has refused to keep what was written: nothing more is acknowledged until the next start.
+    /// The disk has refused to keep what was written. The kernel may have thrown it away, and says so only
+    /// once: a second flush would succeed without it. So nothing more is acknowledged until the log is
+    /// opened again, which walks it.
     pub fn fail(&mut self, why: &Error) {
-        self.failed = Some(why.to_string());
+        let words = || format!("{why}; nothing more is taken until the broker is started again");
+        self.failed.get_or_insert_with(words);
+    }
+
+    /// Has it failed?
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    fn check_sound(&self) -> Result<()> {
+        match &self.failed {
+            Some(why) => Err(Error::new(ResponseError::KafkaStorageError, why.clone())),
+            None => Ok(()),
+        }
     }
 
     /// Takes note that something is on the disk.
     ///
     /// # Errors
-    /// When that can't be written down.
+    /// When that can't be written down, or a flush has failed.
     pub fn note_synced(&mut self, done: &Unsynced) -> Result<()> {
+        self.check_sound()?;
+        self.unsynced.drain(..done.closed.min(self.unsynced.len()));
         self.synced = self.synced.max(done.end);
         if done.recovery > self.recovery {
             self.recovery = done.recovery;
@@ -413,19 +439,29 @@ impl Log {
         Ok(())
     }
 
+    /// Puts everything on the disk. Blocks.
+    ///
+    /// # Errors
+    /// When the disk refuses, now or before.
+    pub fn sync(&mut self) -> Result<()> {
+        let Some(unsynced) = self.take_unsynced()? else { return Ok(()) };
+        if let Err(e) = unsynced.flush() {
+            self.fail(&e);
+            return Err(e);
+        }
+        self.note_synced(&unsynced)
+    }
+
     /// Makes everything durable and marks the log clean, so that the next start needn't walk it.
     ///
     /// # Errors
     /// When the disk refuses; the next start then walks the log.
     pub fn close(&mut self) -> Result<()> {
+        self.check_sound()?;
         if self.clean {
             return Ok(());
         }
-        if let Some(unsynced) = self.take_unsynced()? {
-            unsynced.flush()?;
-            self.synced = unsynced.end;
-            self.recovery = unsynced.recovery;
-        }
+        self.sync()?;
         let state = segment::path(&self.dir, self.end, "producers");
         std::fs::write(&state, self.producers.to_bytes()).map_err(|e| Error::storage(state.display(), &e))?;
         if let Some(active) = self.segments.back() {

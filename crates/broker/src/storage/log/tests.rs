@@ -1,0 +1,83 @@
+use super::*;
+use crate::storage::records::{Producer, Record, encode};
+
+/// What topics have that nobody asked anything of.
+pub fn settings() -> LogSettings {
+    LogSettings {
+        segment_bytes: 1 << 20,
+        segment_ms: i64::MAX,
+        retention_ms: -1,
+        retention_bytes: -1,
+        max_message_bytes: 1 << 20,
+        append_time: false,
+    }
+}
+
+/// A batch of one record of an idempotent producer.
+pub fn batch(sequence: i32) -> (Header, Bytes) {
+    let producer = Producer { id: 5, epoch: 0, sequence, attributes: 0 };
+    let bytes = encode(&[Record { timestamp: 1_700_000_000_000, ..Record::default() }], Some(producer));
+    (Header::parse(&bytes).unwrap(), bytes)
+}
+
+impl Log {
+    /// The next flush meets a file that the kernel refuses to flush, once.
+    pub fn break_next_flush(&mut self) -> Result<()> {
+        let null = File::open("/dev/null").map_err(|e| Error::storage("/dev/null", &e))?;
+        self.unsynced.push(Arc::new(null));
+        Ok(())
+    }
+
+    fn add(&mut self, sequence: i32) -> Result<Appended> {
+        let (header, bytes) = batch(sequence);
+        self.append(&header, &bytes, 0, &settings())
+    }
+}
+
+#[test]
+fn a_failed_flush_poisons_the_log_until_it_is_walked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), false).unwrap();
+    log.add(0).unwrap();
+    let earlier = log.take_unsynced().unwrap().unwrap();
+    log.sync().unwrap();
+    assert_eq!(log.synced(), 1);
+    log.add(1).unwrap();
+    log.break_next_flush().unwrap();
+    let files = log.unsynced.len();
+    let why = log.sync().unwrap_err();
+    assert_eq!(log.unsynced.len(), files, "they are not on the disk");
+    log.unsynced.clear();
+    for sequence in [0, 1, 2] {
+        let refused = log.add(sequence).unwrap_err();
+        assert_eq!(refused.kind(), ResponseError::KafkaStorageError, "{sequence}");
+        assert!(refused.to_string().starts_with(&why.to_string()), "{refused}");
+    }
+    assert!(log.take_unsynced().is_err() && log.sync().is_err());
+    assert!(log.note_synced(&earlier).is_err());
+    assert!(log.close().is_err() && log.close().is_err());
+    assert_eq!((log.synced(), log.clean), (1, false));
+    drop(log);
+    let mut log = Log::open(dir.path(), false).unwrap();
+    assert!(!log.clean, "it was walked");
+    assert_eq!(log.add(2).unwrap().base_offset, 2);
+    log.close().unwrap();
+}
+
+/// A segment is closed while the one before it is being flushed: it stays to be flushed.
+#[test]
+fn what_is_written_during_a_flush_is_left_to_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), false).unwrap();
+    log.add(0).unwrap();
+    log.roll().unwrap();
+    log.add(1).unwrap();
+    let taken = log.take_unsynced().unwrap().unwrap();
+    log.add(2).unwrap();
+    log.roll().unwrap();
+    taken.flush().unwrap();
+    log.note_synced(&taken).unwrap();
+    assert_eq!((log.synced(), log.unsynced.len()), (2, 1));
+    log.sync().unwrap();
+    assert_eq!((log.synced(), log.unsynced.len()), (3, 0));
+}
