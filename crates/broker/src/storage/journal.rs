@@ -1,6 +1,8 @@
 //! A durable map of small values: an append-only file of puts and deletes, replayed at the start and
 //! written anew when most of it is outdated. Topics, committed offsets and transactions are kept so.
 
+mod damage;
+
 use super::bin;
 use crate::error::{Error, Result};
 use bytes::{Buf, BufMut};
@@ -50,7 +52,8 @@ impl Journal {
     /// Opens or makes a journal. A torn end (a crash while it was written) is cut off.
     ///
     /// # Errors
-    /// When the file can't be read or written.
+    /// When the file can't be read or written, or a record is damaged that valid ones follow: that is no
+    /// torn end, and the file is left as it is.
     pub fn open(path: &Path) -> Result<Self> {
         let wrong = |e: std::io::Error| Error::storage(path.display(), &e);
         let options = File::options().read(true).write(true).create(true).truncate(false).open(path);
@@ -59,6 +62,16 @@ impl Journal {
         let mut map = BTreeMap::new();
         let size = replay(&bytes, &mut map);
         if size < bytes.len() as u64 {
+            let at = usize::try_from(size).unwrap_or(usize::MAX);
+            if let Some(next) = damage::valid_after(&bytes[at..]) {
+                let words = format!(
+                    "{}: damaged at byte {size}, valid records follow at byte {}; the file was left as it is: \
+                     restore it, or cut it off at byte {size} to go on without what follows",
+                    path.display(),
+                    size + next as u64,
+                );
+                return Err(Error::new(kafka_protocol::ResponseError::KafkaStorageError, words));
+            }
             tracing::warn!(file = %path.display(), kept = size, was = bytes.len(), "cut off a torn end");
             file.set_len(size).map_err(wrong)?;
         }
@@ -220,22 +233,22 @@ fn cost(key: &str, value: &[u8]) -> u64 {
     (key.len() + value.len() + 17) as u64
 }
 
+/// The body of the record at the beginning, if it is whole.
+fn body(bytes: &[u8]) -> Option<&[u8]> {
+    let n = (bytes.get(..4)?).get_u32() as usize;
+    let crc = (bytes.get(4..8)?).get_u32();
+    let body = bytes.get(8..8_usize.checked_add(n)?)?;
+    (n > 0 && n <= MOST && crc32c::crc32c(body) == crc).then_some(body)
+}
+
 /// Applies whole records and says where they end.
 fn replay(bytes: &[u8], map: &mut BTreeMap<String, Vec<u8>>) -> u64 {
     let mut rest = bytes;
-    loop {
-        let left = rest.len();
-        if left < 8 {
+    while let Some(body) = body(rest) {
+        if apply(body, map).is_err() {
             break;
         }
-        let (n, crc) = ((&rest[..4]).get_u32() as usize, (&rest[4..8]).get_u32());
-        if n > MOST || left - 8 < n || n == 0 || crc32c::crc32c(&rest[8..8 + n]) != crc {
-            break;
-        }
-        if apply(&rest[8..8 + n], map).is_err() {
-            break;
-        }
-        rest = &rest[8 + n..];
+        rest = &rest[8 + body.len()..];
     }
     (bytes.len() - rest.len()) as u64
 }
@@ -283,6 +296,46 @@ mod tests {
             let all = cut == bytes.len();
             assert_eq!(j.get("a"), Some(if all { &b"3"[..] } else { b"1" }), "cut at {cut}");
             assert_eq!(j.get("b").is_none(), all, "both changes or none");
+        }
+    }
+
+    /// A torn end has nothing behind it. What has is damage, and nobody may lose what follows by a start.
+    #[test]
+    fn damage_in_the_middle_stops_the_start_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut j = Journal::open(&path).unwrap();
+        let mut ends = vec![0];
+        for n in 0..6_u8 {
+            j.write(vec![put(&format!("key {n}"), &[n; 20]), ("gone".to_owned(), None)]).unwrap();
+            ends.push(usize::try_from(j.size).unwrap());
+        }
+        drop(j);
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut bad = whole.clone();
+            bad[at] ^= 0x10;
+            std::fs::write(&path, &bad).unwrap();
+            let opened = Journal::open(&path);
+            if at >= ends[5] {
+                assert_eq!(opened.unwrap().entries().count(), 5, "the last one is a torn end: {at}");
+                continue;
+            }
+            let words = opened.unwrap_err().to_string();
+            assert!(words.contains("damaged at byte") && words.contains("left as it is"), "{words}");
+            assert_eq!(std::fs::read(&path).unwrap(), bad, "{at}");
+        }
+        // A hole of a page or two, and a torn end on top of it.
+        let mut bad = whole.clone();
+        bad[ends[1]..ends[4]].fill(0);
+        bad.truncate(whole.len() - 3);
+        std::fs::write(&path, &bad).unwrap();
+        assert!(Journal::open(&path).is_err());
+        // Zeros or rubbish at the end are nobody's records.
+        for tail in [vec![0; 10_000], vec![0x61; 10_000], b"\0\0\0\x10rubbish".repeat(500)] {
+            std::fs::write(&path, [&whole[..], &tail[..]].concat()).unwrap();
+            assert_eq!(Journal::open(&path).unwrap().entries().count(), 6);
+            assert_eq!(std::fs::read(&path).unwrap(), whole);
         }
     }
 
