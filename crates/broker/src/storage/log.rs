@@ -336,8 +336,7 @@ impl Log {
             let limit = now.saturating_sub(s.retention_ms);
             let mut expired = 0;
             for segment in &mut self.segments {
-                segment.ensure_index()?;
-                if segment.size == 0 || segment.max_timestamp >= limit {
+                if segment.size == 0 || segment.newest_ms()? >= limit {
                     break;
                 }
                 expired += 1;

@@ -81,3 +81,26 @@ fn what_is_written_during_a_flush_is_left_to_the_next_one() {
     log.sync().unwrap();
     assert_eq!((log.synced(), log.unsynced.len()), (3, 0));
 }
+
+/// Records without a time are not from before 1970: they are as old as their file.
+#[test]
+fn records_without_a_time_are_kept_by_the_age_of_their_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), false).unwrap();
+    let bytes = encode(&[Record { timestamp: -1, ..Record::default() }], None);
+    let header = Header::parse(&bytes).unwrap();
+    let kept = LogSettings { retention_ms: 60_000, ..settings() };
+    let written = 1_700_000_000;
+    for n in 0..3 {
+        log.append(&header, &bytes, 0, &kept).unwrap();
+        let file = log.segments.back_mut().unwrap().hold().unwrap();
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(written + n * 40);
+        file.set_modified(at).unwrap();
+        log.roll().unwrap();
+    }
+    let written_ms = i64::try_from(written).unwrap() * 1000;
+    for (now, start) in [(0, 0), (59_999, 0), (60_001, 1), (100_001, 2), (1_000_000, 3)] {
+        log.retain(written_ms + now, &kept).unwrap();
+        assert_eq!(log.start(), start, "{now} ms later");
+    }
+}
