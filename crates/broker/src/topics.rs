@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::partition::{Dirty, Partition, lock};
 use crate::settings::{Settings, TopicDefaults};
 use crate::storage::bin::{self, Reader};
-use crate::storage::journal::{self, Journal};
+use crate::storage::folder;
+use crate::storage::journal::Journal;
 use bytes::BufMut;
 use kafka_protocol::ResponseError;
 use runtime::Random;
@@ -404,8 +405,8 @@ fn decode(bytes: &[u8]) -> Result<Stored> {
 pub fn make_folders(data_dir: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let folder = data_dir.join("topics");
+    let missing: Vec<&Path> = data_dir.ancestors().take_while(|p| !p.exists()).collect();
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.map_err(|e| Error::storage(folder.display(), &e))?;
-    journal::sync_folder(&folder);
-    Ok(())
+    missing.into_iter().chain([folder.as_path()]).try_for_each(folder::sync_name)
 }

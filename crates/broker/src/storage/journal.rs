@@ -3,7 +3,7 @@
 
 mod damage;
 
-use super::bin;
+use super::{bin, folder};
 use crate::error::{Error, Result};
 use bytes::{Buf, BufMut};
 use std::collections::BTreeMap;
@@ -56,8 +56,12 @@ impl Journal {
     /// torn end, and the file is left as it is.
     pub fn open(path: &Path) -> Result<Self> {
         let wrong = |e: std::io::Error| Error::storage(path.display(), &e);
+        let is_new = !path.exists();
         let options = File::options().read(true).write(true).create(true).truncate(false).open(path);
         let file = options.map_err(wrong)?;
+        if is_new {
+            folder::sync_name(path)?;
+        }
         let bytes = std::fs::read(path).map_err(wrong)?;
         let mut map = BTreeMap::new();
         let size = replay(&bytes, &mut map);
@@ -216,16 +220,12 @@ impl Journal {
         }
         fresh.file.sync_all().map_err(wrong)?;
         std::fs::rename(&beside, &self.path).map_err(wrong)?;
-        sync_folder(&self.path);
         (self.file, self.size, self.live, self.synced) = (fresh.file, fresh.size, fresh.live, fresh.size);
-        Ok(())
-    }
-}
-
-/// Makes new names in a file's folder durable. Not every file system can; then there is nothing to do.
-pub fn sync_folder(file: &Path) {
-    if let Some(Ok(folder)) = file.parent().map(File::open) {
-        let _ = folder.sync_all();
+        // Without its new name what comes into it now would be gone after a power cut.
+        if let Err(e) = folder::sync_name(&self.path) {
+            self.fail(&e.to_string());
+        }
+        self.check_sound()
     }
 }
 
@@ -297,6 +297,21 @@ mod tests {
             assert_eq!(j.get("a"), Some(if all { &b"3"[..] } else { b"1" }), "cut at {cut}");
             assert_eq!(j.get("b").is_none(), all, "both changes or none");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_new_file_is_made_durable() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let synced = || folder::tests::SYNCED.with_borrow(|s| s.iter().filter(|p| **p == path).count());
+        let mut j = Journal::open(&path).unwrap();
+        assert_eq!(synced(), 1);
+        j.write(vec![put("a", b"1")]).unwrap();
+        drop(j);
+        let mut j = Journal::open(&path).unwrap();
+        assert_eq!(synced(), 1, "it was there already");
+        j.rewrite().unwrap();
+        assert_eq!(synced(), 2, "another file of the same name");
     }
 
     /// A torn end has nothing behind it. What has is damage, and nobody may lose what follows by a start.

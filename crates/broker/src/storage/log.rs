@@ -3,6 +3,7 @@
 //! The caller holds it under one lock. Appending writes into the page cache under that lock; reading
 //! only looks up a place under it and reads the file afterwards, since published bytes never change.
 
+mod durable;
 mod place;
 #[cfg(test)]
 pub mod tests;
@@ -58,16 +59,6 @@ pub struct Appended {
     pub new: bool,
 }
 
-/// Files to flush, and what is durable afterwards.
-#[derive(Debug)]
-pub struct Unsynced {
-    files: Vec<Arc<File>>,
-    /// How many of them are of closed segments.
-    closed: usize,
-    end: i64,
-    recovery: i64,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Log {
@@ -81,6 +72,10 @@ pub struct Log {
     pub(super) clean: bool,
     /// Files of closed segments that may not be on the disk.
     pub(super) unsynced: Vec<Arc<File>>,
+    /// Are new names made durable, too? How many there were, and how many of them are.
+    pub(super) sync_names: bool,
+    pub(super) names_made: u64,
+    pub(super) names_synced: u64,
     pub(super) hints: VecDeque<(i64, i64, u64)>,
     /// Why nothing is taken any more, once the disk has refused something that can't be undone.
     pub(super) failed: Option<String>,
@@ -88,7 +83,8 @@ pub struct Log {
 
 impl Log {
     /// Opens the log in a directory, or makes it. After a crash the end is walked and a torn batch cut
-    /// off; `trust_closed` says that closed segments are not walked even if they were never flushed.
+    /// off; `trust_closed` says that closed segments are not walked even if they were never flushed, and that
+    /// nothing is flushed on its way.
     ///
     /// # Errors
     /// When the directory can't be read or written.
@@ -203,6 +199,7 @@ impl Log {
     fn roll(&mut self) -> Result<()> {
         let mut next = Segment::at(&self.dir, self.end, 0);
         next.hold()?;
+        self.names_made += 1;
         let state = segment::path(&self.dir, self.end, "producers");
         std::fs::write(&state, self.producers.to_bytes()).map_err(|e| Error::storage(state.display(), &e))?;
         if let Some(active) = self.segments.back_mut() {
@@ -380,106 +377,5 @@ impl Log {
     /// Forgets producers that were silent since a time, and aborts before the start.
     pub fn forget_producers(&mut self, silent_since: i64) {
         self.producers.forget(self.start, silent_since);
-    }
-
-    /// What has to be flushed; `None` when all is on the disk. It stays to be flushed until
-    /// [`note_synced`](Self::note_synced) says that it was. One flush at a time.
-    ///
-    /// # Errors
-    /// When the active file can't be had, or a flush has failed.
-    pub fn take_unsynced(&mut self) -> Result<Option<Unsynced>> {
-        self.check_sound()?;
-        if self.synced == self.end && self.unsynced.is_empty() {
-            return Ok(None);
-        }
-        let mut files = self.unsynced.clone();
-        let closed = files.len();
-        let mut recovery = self.recovery;
-        if let Some(active) = self.segments.back_mut() {
-            files.push(active.hold()?);
-            recovery = active.base;
-        }
-        Ok(Some(Unsynced { files, closed, end: self.end, recovery }))
-    }
-
-    /// The disk has refused to keep what was written. The kernel may have thrown it away, and says so only
-    /// once: a second flush would succeed without it. So nothing more is acknowledged until the log is
-    /// opened again, which walks it.
-    pub fn fail(&mut self, why: &Error) {
-        let words = || format!("{why}; nothing more is taken until the broker is started again");
-        self.failed.get_or_insert_with(words);
-    }
-
-    /// Has it failed?
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.failed.is_some()
-    }
-
-    fn check_sound(&self) -> Result<()> {
-        match &self.failed {
-            Some(why) => Err(Error::new(ResponseError::KafkaStorageError, why.clone())),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes note that something is on the disk.
-    ///
-    /// # Errors
-    /// When that can't be written down, or a flush has failed.
-    pub fn note_synced(&mut self, done: &Unsynced) -> Result<()> {
-        self.check_sound()?;
-        self.unsynced.drain(..done.closed.min(self.unsynced.len()));
-        self.synced = self.synced.max(done.end);
-        if done.recovery > self.recovery {
-            self.recovery = done.recovery;
-            self.checkpoint()?;
-        }
-        Ok(())
-    }
-
-    /// Puts everything on the disk. Blocks.
-    ///
-    /// # Errors
-    /// When the disk refuses, now or before.
-    pub fn sync(&mut self) -> Result<()> {
-        let Some(unsynced) = self.take_unsynced()? else { return Ok(()) };
-        if let Err(e) = unsynced.flush() {
-            self.fail(&e);
-            return Err(e);
-        }
-        self.note_synced(&unsynced)
-    }
-
-    /// Makes everything durable and marks the log clean, so that the next start needn't walk it.
-    ///
-    /// # Errors
-    /// When the disk refuses; the next start then walks the log.
-    pub fn close(&mut self) -> Result<()> {
-        self.check_sound()?;
-        if self.clean {
-            return Ok(());
-        }
-        self.sync()?;
-        let state = segment::path(&self.dir, self.end, "producers");
-        std::fs::write(&state, self.producers.to_bytes()).map_err(|e| Error::storage(state.display(), &e))?;
-        if let Some(active) = self.segments.back() {
-            active.write_index()?;
-        }
-        self.clean = true;
-        self.checkpoint()
-    }
-}
-
-impl Unsynced {
-    /// Puts the files on the disk. Blocks.
-    ///
-    /// # Errors
-    /// When the disk refuses: what was acknowledged may then be lost by a power cut.
-    pub fn flush(&self) -> Result<()> {
-        for file in &self.files {
-            file.sync_data().map_err(|e| Error::storage("flushing a segment", &e))?;
-        }
-        Ok(())
     }
 }

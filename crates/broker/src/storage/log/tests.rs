@@ -1,4 +1,5 @@
 use super::*;
+use crate::storage::folder;
 use crate::storage::records::{Producer, Record, encode};
 
 /// What topics have that nobody asked anything of.
@@ -103,4 +104,31 @@ fn records_without_a_time_are_kept_by_the_age_of_their_file() {
         log.retain(written_ms + now, &kept).unwrap();
         assert_eq!(log.start(), start, "{now} ms later");
     }
+}
+
+/// A power cut must not take the file itself: its name is flushed with what is in it, for every new segment.
+#[test]
+fn new_names_are_made_durable_with_what_is_in_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = dir.path().join("topics/t/0");
+    let mut log = Log::open(&partition, false).unwrap();
+    for made in [partition, dir.path().join("topics/t")] {
+        assert!(folder::tests::SYNCED.with_borrow(|s| s.contains(&made)), "{made:?}");
+    }
+    let names = |log: &mut Log| log.take_unsynced().unwrap().unwrap().folder.is_some();
+    for sequence in [0, 2, 4] {
+        log.add(sequence).unwrap();
+        assert!(names(&mut log), "a new segment");
+        assert!(names(&mut log), "until it is done");
+        log.sync().unwrap();
+        log.add(sequence + 1).unwrap();
+        assert!(!names(&mut log), "nothing new");
+        // A segment that comes during the flush is left to the next one.
+        let taken = log.take_unsynced().unwrap().unwrap();
+        log.roll().unwrap();
+        log.note_synced(&taken).unwrap();
+    }
+    let mut log = Log::open(&dir.path().join("none"), true).unwrap();
+    log.add(0).unwrap();
+    assert!(!names(&mut log), "nobody asked for it");
 }
