@@ -1,3 +1,5 @@
+//! Attacks on one log: flushes that fail, folders, times.
+
 use super::*;
 use crate::storage::folder;
 use crate::storage::records::{Producer, Record, encode};
