@@ -10,7 +10,7 @@ use kafka_protocol::ResponseError;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
 /// Locks, also after a panic of another holder: what is behind these locks is changed in single steps.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -67,7 +67,7 @@ pub struct Partition {
     settings: RwLock<Arc<LogSettings>>,
     state: Mutex<State>,
     waiters: Mutex<Vec<Weak<Notify>>>,
-    flushing: tokio::sync::Mutex<()>,
+    flushing: Arc<AsyncMutex<()>>,
     is_dirty: AtomicBool,
     used: AtomicBool,
     dirty: Arc<Dirty>,
@@ -106,7 +106,7 @@ impl Partition {
             settings: RwLock::new(Arc::new(rest.0)),
             state: Mutex::new(State::Parked),
             waiters: Mutex::new(Vec::new()),
-            flushing: tokio::sync::Mutex::new(()),
+            flushing: Arc::default(),
             is_dirty: AtomicBool::new(false),
             used: AtomicBool::new(false),
             dirty: rest.1,
@@ -132,11 +132,12 @@ impl Partition {
         self.used.store(true, Ordering::Relaxed);
         if matches!(*state, State::Parked) {
             let mut log = Log::open(&self.dir, self.fsync == Fsync::Never)?;
+            // A log that could not be flushed stays open, so that nobody flushes it again as if that helped.
             if self.fsync == Fsync::Each
-                && let Some(unsynced) = log.take_unsynced()?
+                && let Err(e) = log.sync()
+                && !log.has_failed()
             {
-                unsynced.flush()?;
-                log.note_synced(&unsynced)?;
+                return Err(e);
             }
             *state = State::Open(Box::new(log));
         }
@@ -183,8 +184,8 @@ impl Partition {
 
     /// Puts everything before `end` on the disk. Those who come while the disk works share the next turn.
     async fn flush_to(self: &Arc<Self>, end: i64) -> Result<()> {
-        let _turn = self.flushing.lock().await;
-        if self.with(|log| Ok(log.synced() >= end))? { Ok(()) } else { self.flush_now().await }
+        let turn = self.flushing.clone().lock_owned().await;
+        if self.with(|log| Ok(log.synced() >= end))? { Ok(()) } else { self.flush_now(turn).await }
     }
 
     /// Puts everything on the disk, for the flusher.
@@ -192,21 +193,34 @@ impl Partition {
     /// # Errors
     /// When the disk refuses.
     pub async fn flush(self: &Arc<Self>) -> Result<()> {
-        let _turn = self.flushing.lock().await;
+        let turn = self.flushing.clone().lock_owned().await;
         self.is_dirty.store(false, Ordering::Release);
-        self.flush_now().await
+        self.flush_now(turn).await
     }
 
-    async fn flush_now(&self) -> Result<()> {
+    /// The turn and the note of how it went are with the thread that flushes: a caller that goes away (its
+    /// connection broke off) must not take the only word of a failure with it.
+    async fn flush_now(self: &Arc<Self>, turn: OwnedMutexGuard<()>) -> Result<()> {
         let Some(unsynced) = self.with(Log::take_unsynced)? else { return Ok(()) };
-        let flushed = runtime::blocking(move || unsynced.flush().map(|()| unsynced)).await;
-        let flushed = flushed.map_err(|e| Error::new(ResponseError::KafkaStorageError, e)).flatten();
-        self.with(|log| match flushed {
-            Ok(unsynced) => log.note_synced(&unsynced),
-            Err(e) => {
-                log.fail(&e);
-                Err(e)
-            }
+        let partition = self.clone();
+        let noted = runtime::blocking(move || {
+            let _turn = turn;
+            let flushed = unsynced.flush();
+            partition.with(|log| match flushed {
+                Ok(()) => log.note_synced(&unsynced),
+                Err(e) => {
+                    log.fail(&e);
+                    Err(e)
+                }
+            })
+        });
+        let panicked = match noted.await {
+            Ok(noted) => return noted,
+            Err(words) => Error::new(ResponseError::KafkaStorageError, words),
+        };
+        self.with(|log| {
+            log.fail(&panicked);
+            Err(panicked)
         })
     }
 
@@ -295,7 +309,9 @@ impl Partition {
             tracing::debug!(topic = self.topic, partition = self.index, gone, "removed old segments");
         }
         log.forget_producers(producers_silent_since);
-        if !used && !self.is_dirty.load(Ordering::Acquire) {
+        let idle = !used && !self.is_dirty.load(Ordering::Acquire);
+        // Not while somebody else flushes: of a failed flush only one of the two would be told.
+        if idle && let Ok(_turn) = self.flushing.try_lock() {
             log.close()?;
             *state = State::Parked;
         }
@@ -311,11 +327,12 @@ impl Partition {
         self.with(|log| log.retain(now, settings).map(drop))
     }
 
-    /// Makes the log durable and closes it.
+    /// Makes the log durable and closes it. Blocks: not to be called by an asynchronous task.
     ///
     /// # Errors
     /// When the disk refuses; the next start then walks the log.
     pub fn close(&self) -> Result<()> {
+        let _turn = self.flushing.blocking_lock();
         let mut state = lock(&self.state);
         if let State::Open(log) = &mut *state {
             log.close()?;
@@ -328,5 +345,77 @@ impl Partition {
     pub fn abandon(&self) {
         *lock(&self.state) = State::Gone;
         self.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::log::tests::{batch, settings};
+
+    fn partition(dir: &std::path::Path, fsync: Fsync) -> Arc<Partition> {
+        Arc::new(Partition::new("t", 0, dir.to_owned(), fsync, (settings(), Arc::default())))
+    }
+
+    /// What a disk refused once is not acknowledged later: not to the next producer, not to the same one
+    /// when it asks again, not by the flusher, and the end of the service does not call it clean.
+    #[tokio::test]
+    async fn after_a_failed_flush_nothing_is_acknowledged() {
+        for fsync in [Fsync::Each, Fsync::Interval(std::time::Duration::from_millis(1))] {
+            let dir = tempfile::tempdir().unwrap();
+            let p = partition(dir.path(), fsync);
+            let send = async |sequence| {
+                let (header, bytes) = batch(sequence);
+                p.append(&header, &bytes, 0).await
+            };
+            send(0).await.unwrap();
+            p.flush().await.unwrap();
+            p.with(|log| log.break_next_flush()).unwrap();
+            assert_eq!(send(1).await.is_ok(), fsync != Fsync::Each, "{fsync:?}");
+            assert!(p.flush().await.is_err());
+            for sequence in [1, 0, 2] {
+                let refused = send(sequence).await.unwrap_err();
+                assert_eq!(refused.kind(), ResponseError::KafkaStorageError, "{fsync:?} {sequence}");
+            }
+            assert!(p.flush().await.is_err(), "a second flush is no better than the first");
+            let visible = p.positions().unwrap().visible;
+            assert_eq!(visible, if fsync == Fsync::Each { 1 } else { 2 });
+            // Nobody uses it for a while: it must not be closed and opened again as if all were well.
+            for _ in 0..3 {
+                let _ = p.keep_up(0, 0);
+            }
+            assert!(send(2).await.is_err());
+            let closed = {
+                let p = p.clone();
+                runtime::blocking(move || p.close()).await.unwrap()
+            };
+            assert!(closed.is_err());
+            // The next start walks it.
+            let p = partition(dir.path(), fsync);
+            assert_eq!(p.positions().unwrap().end, 2);
+            let (header, bytes) = batch(2);
+            assert_eq!(p.append(&header, &bytes, 0).await.unwrap().base_offset, 2);
+        }
+    }
+
+    /// The one who waits for the flush goes away in the middle of it.
+    #[tokio::test]
+    async fn a_failed_flush_is_noted_without_the_one_who_asked_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let p = partition(dir.path(), Fsync::Each);
+        let (header, bytes) = batch(0);
+        p.append(&header, &bytes, 0).await.unwrap();
+        p.with(|log| log.break_next_flush()).unwrap();
+        let mut flush = Box::pin(p.flush());
+        // One look begins it; nobody comes back for the end.
+        std::future::poll_fn(|cx| {
+            let _ = flush.as_mut().poll(cx);
+            std::task::Poll::Ready(())
+        })
+        .await;
+        drop(flush);
+        assert!(p.flush().await.is_err());
+        let (header, bytes) = batch(1);
+        assert!(p.append(&header, &bytes, 0).await.is_err());
     }
 }

@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod bin;
 pub mod compress;
+pub mod folder;
 pub mod journal;
 pub mod log;
 pub mod producers;

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::partition::{Dirty, Partition, lock};
 use crate::settings::{Settings, TopicDefaults};
 use crate::storage::bin::{self, Reader};
-use crate::storage::journal::{self, Journal};
+use crate::storage::folder;
+use crate::storage::journal::Journal;
 use bytes::BufMut;
 use kafka_protocol::ResponseError;
 use runtime::Random;
@@ -21,6 +22,8 @@ use uuid::Uuid;
 const VERSION: u8 = 1;
 const CLUSTER: &str = "c/id";
 const TOPIC: &str = "t/";
+/// Topics that were deleted, until their files are out of the way: only these may be discarded.
+const DELETED: &str = "d/";
 /// Longest name, as in Kafka.
 const LONGEST_NAME: usize = 249;
 
@@ -90,6 +93,7 @@ impl Topics {
             let topic = topics.build(&name, id, 0..partitions, overrides)?;
             topics.put(topic);
         }
+        topics.end_deletions();
         topics.sweep();
         Ok(topics)
     }
@@ -193,6 +197,7 @@ impl Topics {
         }
         // What a crash in the middle of a deletion left must not become the new topic's content.
         if self.dir(name).exists() {
+            self.require_deleted(&journal, name)?;
             self.discard(name)?;
         }
         store(&mut journal, &topic)?;
@@ -263,7 +268,8 @@ impl Topics {
     pub fn delete(&self, name: &str) -> Result<Uuid> {
         let mut journal = lock(&self.journal);
         let topic = self.require(name)?;
-        journal.write(vec![(format!("{TOPIC}{name}"), None)])?;
+        let deleted = (format!("{DELETED}{name}"), Some(topic.id.as_bytes().to_vec()));
+        journal.write(vec![(format!("{TOPIC}{name}"), None), deleted])?;
         journal.sync()?;
         {
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -277,6 +283,10 @@ impl Topics {
         if self.dir(name).exists() {
             self.discard(name)?;
         }
+        // Not worth a flush: that it was deleted stays true, and a new topic of this name takes it away.
+        if let Err(e) = journal.write(vec![(format!("{DELETED}{name}"), None)]) {
+            tracing::warn!(topic = name, "it was not noted that the files of a deleted topic are gone: {e}");
+        }
         Ok(topic.id)
     }
 
@@ -288,6 +298,37 @@ impl Topics {
 
     fn trash(&self) -> PathBuf {
         self.settings.data_dir.join("deleted")
+    }
+
+    /// Files that nobody is known to have deleted are somebody's records, whatever the catalogue says.
+    fn require_deleted(&self, journal: &Journal, name: &str) -> Result<()> {
+        if journal.get(&format!("{DELETED}{name}")).is_some() {
+            return Ok(());
+        }
+        let dir = self.dir(name);
+        let words = format!(
+            "{} holds files of a topic that the catalogue doesn't know and nobody deleted: move them away first",
+            dir.display()
+        );
+        Err(Error::new(ResponseError::UnknownServerError, words))
+    }
+
+    /// Goes on with deletions that a crash interrupted.
+    fn end_deletions(&self) {
+        let mut journal = lock(&self.journal);
+        let deleted: Vec<String> =
+            journal.entries().filter_map(|(k, _)| k.strip_prefix(DELETED)).map(str::to_owned).collect();
+        for name in deleted {
+            let over = if self.get(&name).is_none() && self.dir(&name).exists() {
+                self.discard(&name)
+            } else {
+                Ok(())
+            };
+            let noted = over.and_then(|()| journal.write(vec![(format!("{DELETED}{name}"), None)]));
+            if let Err(e) = noted {
+                tracing::warn!(topic = name, "the files of a deleted topic are still there: {e}");
+            }
+        }
     }
 
     /// Takes a topic's files out of the way at once; the space is freed by [`sweep`](Self::sweep).
@@ -335,7 +376,9 @@ fn store(journal: &mut Journal, topic: &Topic) -> Result<()> {
         bin::put_text(&mut out, key);
         bin::put_text(&mut out, value);
     }
-    journal.write(vec![(format!("{TOPIC}{}", topic.name), Some(out))])?;
+    // From now on its directory is its own, not what a deletion left.
+    let not_deleted = (format!("{DELETED}{}", topic.name), None);
+    journal.write(vec![(format!("{TOPIC}{}", topic.name), Some(out)), not_deleted])?;
     journal.sync()
 }
 
@@ -362,8 +405,8 @@ fn decode(bytes: &[u8]) -> Result<Stored> {
 pub fn make_folders(data_dir: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let folder = data_dir.join("topics");
+    let missing: Vec<&Path> = data_dir.ancestors().take_while(|p| !p.exists()).collect();
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.map_err(|e| Error::storage(folder.display(), &e))?;
-    journal::sync_folder(&folder);
-    Ok(())
+    missing.into_iter().chain([folder.as_path()]).try_for_each(folder::sync_name)
 }

@@ -21,6 +21,8 @@ use tokio::sync::OwnedMutexGuard;
 
 /// Longest time that a transaction may be open, as in Kafka.
 const MOST_TIMEOUT_MS: i32 = 900_000;
+/// After a failure it is tried again this much later, in milliseconds.
+const RETRY_MS: i64 = 1000;
 /// Longest id.
 const LONGEST_ID: usize = 1024;
 
@@ -202,7 +204,12 @@ impl Core {
         next.state = if commit { State::PrepareCommit } else { State::PrepareAbort };
         self.txns.save(id, &mut next)?;
         *txn = next;
-        self.finish(id, txn).await
+        let finished = self.finish(id, txn).await;
+        if finished.is_err() {
+            // Decided but not carried out: the watcher tries again, whether or not the producer does.
+            self.txns.note_begun();
+        }
+        finished
     }
 
     /// Carries out what was decided: markers, offsets, and the note that all of it is done.
@@ -255,10 +262,11 @@ impl Core {
         }
     }
 
-    /// Aborts transactions that are open for too long, until `stop`.
+    /// Aborts transactions that are open for too long, and carries out what was decided and failed on its
+    /// way, until `stop`.
     pub async fn watch_transactions(&self, stop: Shutdown) {
         loop {
-            let next = self.abort_overdue().await;
+            let next = self.look_after().await;
             let due = async {
                 match next {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -273,12 +281,20 @@ impl Core {
         }
     }
 
-    /// Aborts what is overdue; says when the next one will be.
-    async fn abort_overdue(&self) -> Option<Duration> {
+    /// Finishes what was decided and aborts what is overdue; says when to look again.
+    async fn look_after(&self) -> Option<Duration> {
         let mut next: Option<i64> = None;
         for id in self.txns.ids() {
             let Some(txn) = self.txns.find(&id) else { continue };
             let mut txn = txn.lock().await;
+            if matches!(txn.state, State::PrepareCommit | State::PrepareAbort) {
+                // Whoever decided it holds the lock until it is done: this one was left behind.
+                if let Err(e) = self.finish(&id, &mut txn).await {
+                    tracing::error!(transactional_id = id, "a transaction could not be finished: {e}");
+                    next = Some(next.map_or(RETRY_MS, |n| n.min(RETRY_MS)));
+                }
+                continue;
+            }
             if txn.state != State::Ongoing {
                 continue;
             }
@@ -291,7 +307,7 @@ impl Core {
             txn.epoch = txn.epoch.saturating_add(1);
             if let Err(e) = self.end(&id, &mut txn, false).await {
                 tracing::error!(transactional_id = id, "a transaction could not be aborted: {e}");
-                next = Some(1000);
+                next = Some(next.map_or(RETRY_MS, |n| n.min(RETRY_MS)));
             }
         }
         // At least a little while, so that a clock that jumps can't make this spin.
@@ -333,10 +349,10 @@ mod tests {
         let broker = Broker::open(Settings::new(dir.path()), clock.clone()).await.unwrap();
         broker.create_topic("t", 1, &[]).unwrap();
         let who = begin(&broker, "id").await;
-        assert_eq!(broker.0.abort_overdue().await, Some(Duration::from_secs(10)));
+        assert_eq!(broker.0.look_after().await, Some(Duration::from_secs(10)));
         assert_eq!(broker.positions("t", 0).unwrap().stable, 0);
         clock.advance(10_000_000);
-        assert_eq!(broker.0.abort_overdue().await, None);
+        assert_eq!(broker.0.look_after().await, None);
         let at = broker.positions("t", 0).unwrap();
         assert_eq!((at.stable, at.end), (2, 2), "the record and its marker");
         let read = broker.read("t", 0, 0, 1000, Duration::ZERO).await.unwrap();
@@ -348,6 +364,33 @@ mod tests {
         let partition = broker.0.topics.partition("t", 0).unwrap();
         let refused = partition.append(&header, &bytes, 0).await.unwrap_err();
         assert_eq!(refused.kind(), ResponseError::InvalidProducerEpoch);
+    }
+
+    /// The disk refuses a marker, and the producer never asks again: readers must not wait for ever.
+    #[tokio::test]
+    async fn what_was_decided_is_carried_out_after_a_failed_marker() {
+        for commit in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let clock = Clock::manual(Micros(1_700_000_000_000_000));
+            let broker = Broker::open(Settings::new(dir.path()), clock).await.unwrap();
+            broker.create_topic("t", 1, &[]).unwrap();
+            let who = begin(&broker, "id").await;
+            let partition = broker.0.topics.partition("t", 0).unwrap();
+            runtime::blocking(move || partition.close()).await.unwrap().unwrap();
+            // The partition can't be opened: its folder is a file.
+            let (folder, aside) = (dir.path().join("topics/t/0"), dir.path().join("aside"));
+            std::fs::rename(&folder, &aside).unwrap();
+            std::fs::write(&folder, "").unwrap();
+            assert!(broker.0.end_txn("id", who, commit).await.is_err());
+            assert_eq!(broker.0.look_after().await, Some(Duration::from_secs(1)), "soon again");
+            std::fs::remove_file(&folder).unwrap();
+            std::fs::rename(&aside, &folder).unwrap();
+            assert_eq!(broker.0.look_after().await, None);
+            let read = broker.read("t", 0, 0, 1000, Duration::ZERO).await.unwrap();
+            assert_eq!((read.records.len(), read.positions.stable), (usize::from(commit), 2));
+            let state = broker.0.txns.view("id").await.unwrap().state;
+            assert_eq!(state, if commit { State::CompleteCommit } else { State::CompleteAbort });
+        }
     }
 
     /// The decision is what counts: a crash before the markers changes nothing.

@@ -195,6 +195,61 @@ async fn a_deleted_topic_leaves_nothing_for_its_successor() {
     assert!(broker.topic("u").is_none());
 }
 
+/// The catalogue was lost or an older one was brought back: the records are still somebody's.
+#[tokio::test]
+async fn files_that_nobody_deleted_are_not_discarded() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = open(dir.path(), Fsync::Never).await;
+    broker.create_topic("before", 1, &[]).unwrap();
+    let older = std::fs::read(dir.path().join("topics.journal")).unwrap();
+    broker.create_topic("t", 1, &[]).unwrap();
+    broker.append("t", 0, &[record(0)]).await.unwrap();
+    let log = "topics/t/0/00000000000000000000.log";
+    let records = std::fs::read(dir.path().join(log)).unwrap();
+    for catalogue in [Vec::new(), older] {
+        let copy = copy_of(dir.path());
+        std::fs::write(copy.path().join("topics.journal"), catalogue).unwrap();
+        let broker = open(copy.path(), Fsync::Never).await;
+        let refused = broker.create_topic("t", 1, &[]).unwrap_err().to_string();
+        assert!(refused.contains("topics/t") && refused.contains("nobody deleted"), "{refused}");
+        assert_eq!(std::fs::read(copy.path().join(log)).unwrap(), records);
+        assert!(broker.topic("t").is_none() && !copy.path().join("deleted").exists());
+        std::fs::rename(copy.path().join("topics/t"), copy.path().join("kept")).unwrap();
+        broker.create_topic("t", 1, &[]).unwrap();
+    }
+}
+
+/// The crash comes between the word in the catalogue and the removal of the files.
+#[tokio::test]
+async fn a_deletion_that_was_interrupted_goes_on_and_takes_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = open(dir.path(), Fsync::Never).await;
+    broker.create_topic("t", 1, &[]).unwrap();
+    broker.append("t", 0, &[record(0)]).await.unwrap();
+    let files = copy_of(&dir.path().join("topics"));
+    // The removal fails: where it should go is a file.
+    std::fs::write(dir.path().join("deleted"), "").unwrap();
+    assert!(broker.delete_topic("t").await.is_err());
+    assert!(dir.path().join("topics/t/0").exists());
+    let crashed = copy_of(dir.path());
+    std::fs::remove_file(crashed.path().join("deleted")).unwrap();
+    let broker = open(crashed.path(), Fsync::Never).await;
+    assert!(!crashed.path().join("topics/t").exists(), "the start goes on with it");
+    // The same name again, and a crash: the old word says nothing about the new files.
+    broker.create_topic("t", 1, &[]).unwrap();
+    broker.append("t", 0, &[record(1)]).await.unwrap();
+    let crashed = copy_of(crashed.path());
+    let broker = open(crashed.path(), Fsync::Never).await;
+    assert_eq!(all(&broker, "t").await, [(0, record(1))]);
+    // Nor, once it is done, about files that come later.
+    broker.delete_topic("t").await.unwrap();
+    std::fs::rename(files.path().join("t"), crashed.path().join("topics/t")).unwrap();
+    assert!(broker.create_topic("t", 1, &[]).is_err());
+    let again = copy_of(crashed.path());
+    drop(open(again.path(), Fsync::Never).await);
+    assert!(again.path().join("topics/t/0").exists());
+}
+
 #[tokio::test]
 async fn committed_offsets_survive_a_crash() {
     let dir = tempfile::tempdir().unwrap();

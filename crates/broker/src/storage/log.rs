@@ -3,7 +3,10 @@
 //! The caller holds it under one lock. Appending writes into the page cache under that lock; reading
 //! only looks up a place under it and reads the file afterwards, since published bytes never change.
 
+mod durable;
 mod place;
+#[cfg(test)]
+pub mod tests;
 
 pub use place::{Piece, Place};
 
@@ -56,14 +59,6 @@ pub struct Appended {
     pub new: bool,
 }
 
-/// Files to flush, and what is durable afterwards.
-#[derive(Debug)]
-pub struct Unsynced {
-    files: Vec<Arc<File>>,
-    end: i64,
-    recovery: i64,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Log {
@@ -77,13 +72,19 @@ pub struct Log {
     pub(super) clean: bool,
     /// Files of closed segments that may not be on the disk.
     pub(super) unsynced: Vec<Arc<File>>,
+    /// Are new names made durable, too? How many there were, and how many of them are.
+    pub(super) sync_names: bool,
+    pub(super) names_made: u64,
+    pub(super) names_synced: u64,
     pub(super) hints: VecDeque<(i64, i64, u64)>,
+    /// Why nothing is taken any more, once the disk has refused something that can't be undone.
     pub(super) failed: Option<String>,
 }
 
 impl Log {
     /// Opens the log in a directory, or makes it. After a crash the end is walked and a torn batch cut
-    /// off; `trust_closed` says that closed segments are not walked even if they were never flushed.
+    /// off; `trust_closed` says that closed segments are not walked even if they were never flushed, and that
+    /// nothing is flushed on its way.
     ///
     /// # Errors
     /// When the directory can't be read or written.
@@ -130,16 +131,16 @@ impl Log {
     /// Appends a checked batch. `now` is in milliseconds since the epoch.
     ///
     /// # Errors
-    /// When its producer is fenced or out of order, or the disk refuses; then nothing has changed.
+    /// When its producer is fenced or out of order, the disk refuses, or it has refused before (see
+    /// [`fail`](Self::fail)); then nothing has changed.
     pub fn append(&mut self, header: &Header, bytes: &Bytes, now: i64, s: &LogSettings) -> Result<Appended> {
+        // Before anything else: a duplicate of what the disk has refused must not be acknowledged either.
+        self.check_sound()?;
         if header.has_producer()
             && !header.is_control()
             && let Verdict::Duplicate(base_offset, _) = self.producers.check(header)?
         {
             return Ok(Appended { base_offset, append_time: -1, end: self.end, new: false });
-        }
-        if let Some(why) = &self.failed {
-            return Err(Error::new(ResponseError::KafkaStorageError, why.clone()));
         }
         self.mark_dirty()?;
         let append_time = (s.append_time && !header.is_control()).then_some(now);
@@ -198,6 +199,7 @@ impl Log {
     fn roll(&mut self) -> Result<()> {
         let mut next = Segment::at(&self.dir, self.end, 0);
         next.hold()?;
+        self.names_made += 1;
         let state = segment::path(&self.dir, self.end, "producers");
         std::fs::write(&state, self.producers.to_bytes()).map_err(|e| Error::storage(state.display(), &e))?;
         if let Some(active) = self.segments.back_mut() {
@@ -331,8 +333,7 @@ impl Log {
             let limit = now.saturating_sub(s.retention_ms);
             let mut expired = 0;
             for segment in &mut self.segments {
-                segment.ensure_index()?;
-                if segment.size == 0 || segment.max_timestamp >= limit {
+                if segment.size == 0 || segment.newest_ms()? >= limit {
                     break;
                 }
                 expired += 1;
@@ -376,75 +377,5 @@ impl Log {
     /// Forgets producers that were silent since a time, and aborts before the start.
     pub fn forget_producers(&mut self, silent_since: i64) {
         self.producers.forget(self.start, silent_since);
-    }
-
-    /// Takes what has to be flushed; `None` when all is on the disk.
-    ///
-    /// # Errors
-    /// When the active file can't be had.
-    pub fn take_unsynced(&mut self) -> Result<Option<Unsynced>> {
-        if self.synced == self.end && self.unsynced.is_empty() {
-            return Ok(None);
-        }
-        let mut files = std::mem::take(&mut self.unsynced);
-        let mut recovery = self.recovery;
-        if let Some(active) = self.segments.back_mut() {
-            files.push(active.hold()?);
-            recovery = active.base;
-        }
-        Ok(Some(Unsynced { files, end: self.end, recovery }))
-    }
-
-    /// The disk has refused to keep what was written: nothing more is acknowledged until the next start.
-    pub fn fail(&mut self, why: &Error) {
-        self.failed = Some(why.to_string());
-    }
-
-    /// Takes note that something is on the disk.
-    ///
-    /// # Errors
-    /// When that can't be written down.
-    pub fn note_synced(&mut self, done: &Unsynced) -> Result<()> {
-        self.synced = self.synced.max(done.end);
-        if done.recovery > self.recovery {
-            self.recovery = done.recovery;
-            self.checkpoint()?;
-        }
-        Ok(())
-    }
-
-    /// Makes everything durable and marks the log clean, so that the next start needn't walk it.
-    ///
-    /// # Errors
-    /// When the disk refuses; the next start then walks the log.
-    pub fn close(&mut self) -> Result<()> {
-        if self.clean {
-            return Ok(());
-        }
-        if let Some(unsynced) = self.take_unsynced()? {
-            unsynced.flush()?;
-            self.synced = unsynced.end;
-            self.recovery = unsynced.recovery;
-        }
-        let state = segment::path(&self.dir, self.end, "producers");
-        std::fs::write(&state, self.producers.to_bytes()).map_err(|e| Error::storage(state.display(), &e))?;
-        if let Some(active) = self.segments.back() {
-            active.write_index()?;
-        }
-        self.clean = true;
-        self.checkpoint()
-    }
-}
-
-impl Unsynced {
-    /// Puts the files on the disk. Blocks.
-    ///
-    /// # Errors
-    /// When the disk refuses: what was acknowledged may then be lost by a power cut.
-    pub fn flush(&self) -> Result<()> {
-        for file in &self.files {
-            file.sync_data().map_err(|e| Error::storage("flushing a segment", &e))?;
-        }
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! point on are walked with their checksums, and everything from the first bad batch on is cut off.
 
 use super::bin::{self, Reader};
+use super::folder;
 use super::log::Log;
 use super::producers::Producers;
 use super::records;
@@ -75,6 +76,9 @@ pub fn open(dir: &Path, trust_closed: bool) -> Result<Log> {
         recovery: mark.map_or(first, |m| m.recovery.max(first)),
         clean: false,
         unsynced: Vec::new(),
+        sync_names: !trust_closed,
+        names_made: 1,
+        names_synced: 0,
         hints: VecDeque::new(),
         failed: None,
     };
@@ -83,6 +87,11 @@ pub fn open(dir: &Path, trust_closed: bool) -> Result<Log> {
     }
     if log.end < log.start {
         begin_anew(&mut log);
+    }
+    // The partition's folder and the topic's are new, or nobody knows whether they were made durable.
+    if log.sync_names && !log.clean {
+        folder::sync_name(dir)?;
+        dir.parent().map_or(Ok(()), folder::sync_name)?;
     }
     log.synced = if log.clean { log.end } else { log.recovery.min(log.end) };
     Ok(log)

@@ -9,7 +9,7 @@ use super::bin::{self, Reader};
 use crate::error::{Error, Result};
 use bytes::{BufMut, Bytes};
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -133,6 +133,17 @@ impl Segment {
         }
         self.indexed = true;
         Ok(())
+    }
+
+    /// When its newest record is of, in milliseconds since the epoch. Records may come without a time (−1);
+    /// then it is when the file was last written, as in Kafka.
+    pub fn newest_ms(&mut self) -> Result<i64> {
+        self.ensure_index()?;
+        if self.max_timestamp >= 0 {
+            return Ok(self.max_timestamp);
+        }
+        let known = std::fs::metadata(&self.path).map_err(|e| Error::storage(self.path.display(), &e))?;
+        Ok(known.mtime().saturating_mul(1000).saturating_add(known.mtime_nsec() / 1_000_000))
     }
 
     fn rebuild(&mut self) -> Result<()> {
