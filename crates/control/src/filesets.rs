@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::{DirectoryEnd, FileSystem, FileSystemId, Fileset, FilesetId, FilesetStatus, Quota};
+use model::{DirectoryEnd, FileSystem, FileSystemId, Fileset, FilesetId, FilesetStatus, Quota, Release};
 use runtime::TaskKind;
 
 use crate::error::lost_call;
@@ -73,6 +73,7 @@ impl Control {
             deletion_protection: new.deletion_protection,
             quota: new.quota,
             status: FilesetStatus::Created,
+            release: None,
             space_used: 0,
             files_used: 0,
             // A directory that was just made is known to be empty.
@@ -145,8 +146,9 @@ impl Control {
 
     /// Removes a fileset. With `allow_destroy` of its file system its files go too; without it, only an
     /// empty one is removed. Large ones take their time: after a few seconds the call returns, the fileset
-    /// is `Releasing`, and goes when its last file has. One that could not be removed stays so, and may be
-    /// deleted again.
+    /// is `Releasing`, and goes when its last file has. What was allowed when it was asked for holds until
+    /// then. One that could not be removed stays so, and may be deleted again; one that was to go empty and
+    /// got a file meanwhile is `Created` as before.
     ///
     /// # Errors
     /// `NotFound`, `InvalidState` when it is protected, another request is at work on it, or something in it
@@ -173,11 +175,13 @@ impl Control {
         }
         // Said before it is done, so that nobody is offered a fileset whose files are half gone.
         let now = self.now();
+        let release = Release { root: fs.root.clone(), destroy: fs.allow_destroy };
         let said = self.0.store.change_fileset(id, |f| {
             (f.status, f.updated) = (FilesetStatus::Releasing, now);
+            f.release = Some(release);
             Ok::<_, Error>(())
         });
-        said.await.map_err(|e| gone(e, id))??;
+        let f = said.await.map_err(|e| gone(e, id))??;
         let this = self.clone();
         let work = runtime::spawn(TaskKind::Housekeeping, async move { this.release(fs, f, held).await });
         let wait = Duration::from_secs(self.0.limits.empty_seconds);
@@ -187,11 +191,25 @@ impl Control {
         }
     }
 
-    /// Removes the files, the directory and the record of a fileset that is `Releasing`.
-    async fn release(&self, fs: FileSystem, f: Fileset, held: Held) -> Result<()> {
-        let there = self.directory_exists(&fs, &f.path).await?;
-        let held = if there && fs.allow_destroy { self.emptied(&fs, &f.path, held).await? } else { held };
-        below(&fs, &f.path, remove).await?;
+    /// Removes the files, the directory and the record of a fileset that is `Releasing`, as its record says:
+    /// what the catalogue allows by now, and where it looks, is no part of the request.
+    async fn release(&self, mut fs: FileSystem, f: Fileset, held: Held) -> Result<()> {
+        let destroy = match &f.release {
+            Some(said) => {
+                fs.root.clone_from(&said.root);
+                said.destroy
+            }
+            None => false,
+        };
+        let full = destroy && self.directory_exists(&fs, &f.path).await?;
+        let held = if full { self.emptied(&fs, &f.path, held).await? } else { held };
+        if let Err(e) = below(&fs, &f.path, remove).await {
+            if !destroy {
+                // Still held: nobody else has begun to remove it.
+                self.keep(&f.id).await?;
+            }
+            return Err(e);
+        }
         let removed = self.0.store.remove_fileset(&f.id).await;
         self.forget_counts(&f.id);
         drop(held);
@@ -199,6 +217,16 @@ impl Control {
             store::ErrorKind::Conflict => Error::new(ErrorKind::InUse, e.message()),
             _ => e.into(),
         })
+    }
+
+    /// Takes a removal back that has removed nothing.
+    async fn keep(&self, id: &FilesetId) -> Result<()> {
+        let now = self.now();
+        let kept = self.0.store.change_fileset(id, |f| {
+            (f.status, f.updated, f.release) = (FilesetStatus::Created, now, None);
+            Ok::<_, Error>(())
+        });
+        kept.await.map_err(|e| gone(e, id))?.map(drop)
     }
 
     /// Goes on with the filesets whose removal was interrupted.

@@ -260,6 +260,7 @@ async fn a_removal_that_takes_long_or_was_interrupted_comes_to_its_end() {
             // As a crash leaves it.
             let said = h.store.change_fileset(&id, |f| {
                 f.status = FilesetStatus::Releasing;
+                f.release = Some(Release { root: h.root.clone(), destroy: true });
                 Ok::<_, ()>(())
             });
             said.await.unwrap().unwrap();
@@ -275,6 +276,47 @@ async fn a_removal_that_takes_long_or_was_interrupted_comes_to_its_end() {
         until(async || c.fileset(&h.me, &id).await.is_err().then_some(())).await;
         assert!(!h.root.join("set").exists());
     }
+}
+
+#[tokio::test]
+async fn a_removal_destroys_what_its_request_was_allowed_and_no_more() {
+    let h = Harness::new().await;
+    let (c, fs, id) = (&h.control, FileSystemId::from("cfs-1"), FilesetId::from("f-1"));
+    full_fileset(&h, false).await;
+    let (file, now) = (h.root.join("set/sub/file"), async || c.fileset(&h.me, &id).await.unwrap());
+    // As it is when a file comes while an empty fileset is being removed: by a request, or after a crash, with
+    // or without a note of what the request said.
+    let empty_only = Some(Release { root: h.root.clone(), destroy: false });
+    for said in [empty_only, None] {
+        let to_go = h.store.change_fileset(&id, |f| {
+            (f.status, f.release) = (FilesetStatus::Releasing, said);
+            Ok::<_, ()>(())
+        });
+        to_go.await.unwrap().unwrap();
+        // The operator's later word is not for this request.
+        let allowed = FileSystem { allow_destroy: true, ..h.file_system("cfs-1", Origin::Config) };
+        c.put_file_system(allowed).await.unwrap();
+        c.housekeeping().await.unwrap();
+        until(async || (now().await.status == FilesetStatus::Created).then_some(())).await;
+        c.housekeeping().await.unwrap();
+        assert!(file.exists() && now().await.release.is_none());
+    }
+    // Nor is a directory that was not meant.
+    let elsewhere = h.dir.path().join("elsewhere");
+    std::fs::create_dir_all(elsewhere.join("set")).unwrap();
+    std::fs::write(elsewhere.join("set/precious"), "keep me").unwrap();
+    let to_go = h.store.change_fileset(&id, |f| {
+        f.status = FilesetStatus::Releasing;
+        f.release = Some(Release { root: h.root.clone(), destroy: true });
+        Ok::<_, ()>(())
+    });
+    to_go.await.unwrap().unwrap();
+    let moved = h.file_system("cfs-1", Origin::Config);
+    c.put_file_system(FileSystem { root: elsewhere.clone(), ..moved }).await.unwrap();
+    c.housekeeping().await.unwrap();
+    until(async || c.fileset(&h.me, &id).await.is_err().then_some(())).await;
+    assert!(elsewhere.join("set/precious").exists() && !h.root.join("set").exists());
+    assert_eq!(kind(c.delete_fileset(&h.me, &fs, &id).await), E::NotFound(Noun::Fileset));
 }
 
 #[tokio::test]

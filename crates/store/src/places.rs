@@ -203,7 +203,7 @@ impl Store {
     /// `Exists` when the id or the path is taken; `Limit`; `NotFound` when the file system is gone.
     pub async fn insert_fileset(&self, f: &Fileset, limit: u32) -> Result<()> {
         let _changing = self.0.filesets.changing();
-        let record = encode(&FilesetRecord::of(f))?;
+        let record = encode(&FilesetRecord::of(f)?)?;
         let mut tx = self.0.db.begin(Durability::Power).await?;
         lock_file_system(&mut tx, &f.file_system).await?;
         let count =
@@ -233,7 +233,7 @@ impl Store {
         if let Err(e) = change(&mut f) {
             return Ok(Err(e));
         }
-        let record = encode(&FilesetRecord::of(&f))?;
+        let record = encode(&FilesetRecord::of(&f)?)?;
         let sql = "UPDATE filesets SET record = $2 WHERE id = $1";
         tx.execute(sql, values![id.as_str(), record]).await?;
         tx.commit().await?;

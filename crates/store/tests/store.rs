@@ -61,6 +61,7 @@ async fn a_fileset_is_changed_in_one_step_and_nothing_else_is_lost() {
             deletion_protection: false,
             quota: None,
             status: FilesetStatus::Created,
+            release: None,
             space_used: 0,
             files_used: 0,
             counted: None,
@@ -77,7 +78,9 @@ async fn a_fileset_is_changed_in_one_step_and_nothing_else_is_lost() {
             });
             counted.await.unwrap().unwrap();
         };
+        let release = Release { root: "/data".into(), destroy: true };
         let quota = s.change_fileset(&id, |f| {
+            f.release = Some(release.clone());
             f.quota = Some(Quota { size_limit: Some(7), file_count_limit: None });
             Ok::<_, ()>(())
         });
@@ -88,6 +91,7 @@ async fn a_fileset_is_changed_in_one_step_and_nothing_else_is_lost() {
             (now.files_used, now.counted, now.quota.and_then(|q| q.size_limit)),
             (4, Some(at(9)), Some(7))
         );
+        assert_eq!(now.release, Some(release));
         // A refusal changes nothing.
         let refused = s.change_fileset(&id, |f| {
             f.path = "/else/".into();
