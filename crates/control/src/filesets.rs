@@ -152,7 +152,8 @@ impl Control {
     ///
     /// # Errors
     /// `NotFound`, `InvalidState` when it is protected, another request is at work on it, or something in it
-    /// can't be removed; `InUse` when a flow is bound to it; `Denied` when it holds files and the operator
+    /// can't be removed; `InUse` when a flow is bound to it, or a flow or a task that has not ended works in its
+    /// directory, below it or above it ([`Control::refuse_shared`]); `Denied` when it holds files and the operator
     /// does not allow to destroy them.
     pub async fn delete_fileset(&self, c: &Caller, fs: &FileSystemId, id: &FilesetId) -> Result<()> {
         let fs = self.file_system(fs).await?;
@@ -166,6 +167,7 @@ impl Control {
         }
         let held = Held::new(&self.0.at_work, id)?;
         self.refuse_bound(id).await?;
+        self.refuse_shared(&fs, &f.path).await?;
         if !fs.allow_destroy && !matches!(self.directory_is_empty(&fs, &f.path).await, Ok(true)) {
             let gone = matches!(self.directory_exists(&fs, &f.path).await, Ok(false));
             if !gone {
@@ -202,6 +204,10 @@ impl Control {
             None => false,
         };
         let full = destroy && self.directory_exists(&fs, &f.path).await?;
+        if full {
+            // Time may have passed since the request.
+            self.refuse_shared(&fs, &f.path).await?;
+        }
         let held = if full { self.emptied(&fs, &f.path, held).await? } else { held };
         if let Err(e) = below(&fs, &f.path, remove).await {
             if !destroy {
@@ -253,7 +259,8 @@ impl Control {
     /// `empty` nothing is in it any more.
     ///
     /// # Errors
-    /// `NotFound`; `InUse` a flow is bound to it; `InvalidState` it is not `Created`, another request is at
+    /// `NotFound`; `InUse` a flow is bound to it, or to be emptied it would take files from another flow or a
+    /// task; `InvalidState` it is not `Created`, another request is at
     /// work on it, it holds files that the operator does not allow to destroy or that can't be removed, or it
     /// takes longer than a request may: then it is emptied further, and the same request succeeds later.
     pub(crate) async fn ready_for_flow(
@@ -279,6 +286,7 @@ impl Control {
             let message = "the fileset holds files, and the operator does not allow to destroy them";
             return Err(Error::new(ErrorKind::InvalidState, message));
         }
+        self.refuse_shared(fs, &f.path).await?;
         tracing::info!(fileset = %id, "is emptied for a new flow");
         let (this, fs, path) = (self.clone(), fs.clone(), f.path);
         let work =

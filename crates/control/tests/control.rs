@@ -320,6 +320,78 @@ async fn a_removal_destroys_what_its_request_was_allowed_and_no_more() {
 }
 
 #[tokio::test]
+async fn nothing_is_destroyed_where_another_flow_or_a_task_works() {
+    let h = Harness::new().await;
+    let (c, fs, id) = (&h.control, FileSystemId::from("cfs-1"), FilesetId::from("f-1"));
+    let (file, you) = (h.root.join("set/sub/file"), Caller::account("you".into()));
+    let flow = full_fileset(&h, true).await;
+    // The same directory by other ways: another file system at the same place, below it, and behind a link.
+    symlink(&h.root, h.dir.path().join("link")).unwrap();
+    for (name, root) in
+        [("cfs-2", h.root.clone()), ("cfs-3", h.root.join("set")), ("cfs-4", h.dir.path().join("link"))]
+    {
+        let other = h.file_system(name, Origin::Registered);
+        c.put_file_system(FileSystem { root, ..other }).await.unwrap();
+    }
+    let refused = async |what: &str| {
+        let e = c.delete_fileset(&h.me, &fs, &id).await.unwrap_err();
+        assert_eq!(e.kind, E::InUse, "{what}");
+        assert!(!e.message.contains("secret-id"), "{}", e.message);
+        assert_eq!(kind(c.create_flow(&h.me, flow.clone()).await), E::InUse, "{what}");
+        assert_eq!(c.fileset(&h.me, &id).await.unwrap().status, FilesetStatus::Created, "{what}");
+        assert!(file.exists(), "{what}");
+    };
+    let places = [
+        ("cfs-1", "/set/"),
+        ("cfs-1", "/"),
+        ("cfs-1", "/set/sub/"),
+        ("cfs-2", "/set/sub"),
+        ("cfs-3", "/"),
+        ("cfs-4", "/set"),
+    ];
+    for (name, path) in places {
+        let what = format!("{name} {path}");
+        let mut theirs = h.new_flow("secret-id");
+        (theirs.directory.file_system, theirs.directory.path) = (name.into(), path.into());
+        theirs.door = Door::Nas;
+        let made = c.create_flow(&you, theirs).await.unwrap();
+        refused(&format!("flow at {what}")).await;
+        c.delete_flow(&you, &made.id).await.unwrap();
+        let mut task = h.new_task("secret-id", None);
+        (task.spec.directory.file_system, task.spec.directory.path) = (name.into(), path.into());
+        let task = c.create_task(&you, task).await.unwrap();
+        refused(&format!("task at {what}")).await;
+        c.pause_task(&you, &task.id).await.unwrap();
+        refused(&format!("paused task at {what}")).await;
+        c.cancel_task(&you, &task.id).await.unwrap();
+        c.delete_task(&you, &task.id).await.unwrap();
+    }
+    // Neither does upkeep, for a request that came before.
+    let mut theirs = h.new_flow("secret-id");
+    theirs.directory.path = "/set/sub/".into();
+    c.create_flow(&you, theirs).await.unwrap();
+    let to_go = h.store.change_fileset(&id, |f| {
+        f.status = FilesetStatus::Releasing;
+        f.release = Some(Release { root: h.root.clone(), destroy: true });
+        Ok::<_, ()>(())
+    });
+    to_go.await.unwrap().unwrap();
+    c.housekeeping().await.unwrap();
+    until(async || (kind(c.delete_fileset(&h.me, &fs, &id).await) == E::InUse).then_some(())).await;
+    assert!(file.exists());
+    c.delete_flow(&you, &"secret-id".into()).await.unwrap();
+    // Beside it, also with a name that begins alike, is not in it.
+    std::fs::create_dir(h.root.join("set-2")).unwrap();
+    let mut beside = h.new_flow("df-9");
+    beside.directory.path = "/set-2/".into();
+    c.create_flow(&you, beside).await.unwrap();
+    let gone = E::NotFound(Noun::Fileset);
+    until(async || c.delete_fileset(&h.me, &fs, &id).await.is_err_and(|e| e.kind == gone).then_some(()))
+        .await;
+    assert!(!h.root.join("set").exists());
+}
+
+#[tokio::test]
 async fn a_count_that_takes_long_is_not_waited_for() {
     let h = Harness::with(Limits { count_wait_ms: 0, ..Limits::default() }).await;
     let (c, id) = (&h.control, FilesetId::from("f-1"));
