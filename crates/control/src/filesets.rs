@@ -84,7 +84,8 @@ impl Control {
         let limit = self.0.limits.filesets_per_file_system;
         self.0.store.insert_fileset(&fileset, limit).await.map_err(|e| match e.kind() {
             store::ErrorKind::Exists => {
-                Error::new(ErrorKind::Exists(Noun::Fileset), "a fileset with this id or path exists already")
+                let message = "a fileset with this id, or one that the path meets, exists already";
+                Error::new(ErrorKind::Exists(Noun::Fileset), message)
             }
             store::ErrorKind::NotFound => Error::new(ErrorKind::NotFound(Noun::FileSystem), e.message()),
             _ => e.into(),
@@ -161,10 +162,7 @@ impl Control {
         if f.file_system != fs.id {
             return Err(Error::not_found(Noun::Fileset, id));
         }
-        if f.deletion_protection {
-            let message = format!("fileset {id} is protected against deletion");
-            return Err(Error::new(ErrorKind::InvalidState, message));
-        }
+        refuse_kept(&f)?;
         let held = Held::new(&self.0.at_work, id)?;
         self.refuse_bound(id).await?;
         self.refuse_shared(&fs, &f.path).await?;
@@ -178,12 +176,17 @@ impl Control {
         // Said before it is done, so that nobody is offered a fileset whose files are half gone.
         let now = self.now();
         let release = Release { root: fs.root.clone(), destroy: fs.allow_destroy };
-        let said = self.0.store.change_fileset(id, |f| {
+        let said = self.0.store.change_unbound_fileset(id, |f| {
+            // Somebody may have been quicker.
+            refuse_kept(f)?;
             (f.status, f.updated) = (FilesetStatus::Releasing, now);
             f.release = Some(release);
             Ok::<_, Error>(())
         });
-        let f = said.await.map_err(|e| gone(e, id))??;
+        let f = said.await.map_err(|e| match e.kind() {
+            store::ErrorKind::Conflict => Error::new(ErrorKind::InUse, e.message()).field("fileset"),
+            _ => gone(e, id),
+        })??;
         let this = self.clone();
         let work = runtime::spawn(TaskKind::Housekeeping, async move { this.release(fs, f, held).await });
         let wait = Duration::from_secs(self.0.limits.empty_seconds);
@@ -353,6 +356,16 @@ fn normal(path: &str) -> Result<String> {
         return Err(Error::new(ErrorKind::BadPath, "the root can't be a fileset").field("path"));
     }
     Ok(format!("/{}/", names.join("/")))
+}
+
+/// What may not be removed, now that it is looked at.
+fn refuse_kept(f: &Fileset) -> Result<()> {
+    let why = match f.status {
+        _ if f.deletion_protection => "is protected against deletion",
+        FilesetStatus::Created | FilesetStatus::Releasing => return Ok(()),
+        FilesetStatus::Creating | FilesetStatus::Released => "is being made or removed",
+    };
+    Err(Error::new(ErrorKind::InvalidState, format!("fileset {} {why}", f.id)))
 }
 
 fn refuse_small(f: &Fileset, quota: Quota) -> Result<()> {

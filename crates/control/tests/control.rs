@@ -392,6 +392,33 @@ async fn nothing_is_destroyed_where_another_flow_or_a_task_works() {
 }
 
 #[tokio::test]
+async fn a_fileset_is_protected_or_removed_and_never_both() {
+    let h = Harness::new().await;
+    let (c, fs) = (&h.control, FileSystemId::from("cfs-1"));
+    for i in 0..20 {
+        let name = format!("f-{i}");
+        let id = FilesetId::from(name.as_str());
+        c.create_fileset(&h.me, fileset(&name, &format!("/{name}/"))).await.unwrap();
+        let protect = FilesetChange { deletion_protection: Some(true), ..FilesetChange::default() };
+        let protect = async {
+            for _ in 0..i {
+                tokio::task::yield_now().await;
+            }
+            c.update_fileset(&h.me, &id, protect).await
+        };
+        let (removed, kept) = tokio::join!(c.delete_fileset(&h.me, &fs, &id), protect);
+        assert!(removed.is_ok() != kept.is_ok(), "{i}: {removed:?} {kept:?}");
+        assert_eq!(h.root.join(&name).exists(), kept.is_ok());
+        if kept.is_ok() {
+            assert_eq!(c.fileset(&h.me, &id).await.unwrap().status, FilesetStatus::Created);
+            let free = FilesetChange { deletion_protection: Some(false), ..FilesetChange::default() };
+            c.update_fileset(&h.me, &id, free).await.unwrap();
+            c.delete_fileset(&h.me, &fs, &id).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_count_that_takes_long_is_not_waited_for() {
     let h = Harness::with(Limits { count_wait_ms: 0, ..Limits::default() }).await;
     let (c, id) = (&h.control, FilesetId::from("f-1"));
