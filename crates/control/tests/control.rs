@@ -448,6 +448,41 @@ async fn a_count_that_takes_long_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_count_that_failed_is_not_an_answer() {
+    let h = Harness::new().await;
+    let (c, id) = (&h.control, FilesetId::from("f-1"));
+    std::fs::create_dir(h.root.join("set")).unwrap();
+    std::fs::write(h.root.join("set/one"), [0; 10]).unwrap();
+    let closed = h.world.gate.clone().lock_owned().await;
+    c.create_fileset(&h.me, fileset("f-1", "/set/")).await.unwrap();
+    // In the way of the count that has begun.
+    let (real, away) = (h.root.join("set"), h.root.join("away"));
+    std::fs::rename(&real, &away).unwrap();
+    symlink(&away, &real).unwrap();
+    drop(closed);
+    let first = kind(c.measure_fileset(&h.me, &id).await);
+    for _ in 0..3 {
+        assert_eq!(kind(c.measure_fileset(&h.me, &id).await), first, "for as long as it is fresh");
+    }
+    let change = FilesetChange {
+        quota: Some(Some(Quota { size_limit: Some(5), file_count_limit: None })),
+        ..FilesetChange::default()
+    };
+    assert_eq!(kind(c.update_fileset(&h.me, &id, change).await), first);
+    assert_eq!(c.fileset(&h.me, &id).await.unwrap().quota, None);
+    std::fs::remove_file(&real).unwrap();
+    std::fs::rename(&away, &real).unwrap();
+    h.clock.advance(3600 * 1_000_000);
+    assert_eq!(c.measure_fileset(&h.me, &id).await.unwrap().space_used, 10);
+    // Neither is the one before it, when a later one failed.
+    std::fs::rename(&real, &away).unwrap();
+    symlink(&away, &real).unwrap();
+    h.clock.advance(3600 * 1_000_000);
+    let second = kind(c.measure_fileset(&h.me, &id).await);
+    assert_eq!(kind(c.measure_fileset(&h.me, &id).await), second);
+}
+
+#[tokio::test]
 async fn a_flow_is_asked_kept_to_its_owner_and_not_removed_under_a_task() {
     let h = Harness::new().await;
     let c = &h.control;
