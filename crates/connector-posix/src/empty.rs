@@ -5,6 +5,13 @@
 //! somebody swaps meanwhile, only names beneath the root go. Mount points are looked for before the first
 //! name goes; one that appears later stops the work where it stands.
 //!
+//! What is open can be moved elsewhere, and is then no longer beneath the root. So before every reading of a
+//! directory, and every few hundred names in it, each directory on the way is asked whether the one above it
+//! is still the one that it was opened in. What remains: names that are removed between such a look and the
+//! move, a few hundred at most; of a very deep path only the last directories are looked at until the way
+//! back leads by the others; and the emptied directory itself is only seen to move into another one, not to
+//! get another name in the same one.
+//!
 //! Bounded, however deep and wide the tree is: directories that are not empty yet are noted a few at a time
 //! and read again, and of a deep path only the last descriptors are kept. An older one is opened again as
 //! `..`, and has to be the very directory that it was.
@@ -30,6 +37,8 @@ const NOTED: usize = 64;
 const MAX_DEPTH: usize = 100_000;
 /// Times that a directory is read again because there was still something in it.
 const PASSES: u32 = 100;
+/// Names that are removed from a directory before it is looked at again where it is.
+const LOOK: u32 = 256;
 /// Bytes of a path that an error shows.
 const SHOWN: usize = 512;
 
@@ -41,8 +50,7 @@ pub(crate) fn empty(root: &Root) -> Result<u64> {
 }
 
 fn empty_now(top: OwnedFd) -> Result<u64> {
-    let mut work = Work { buf: vec![0; 32 * 1024], removed: 0, levels: Vec::new() };
-    work.enter(top, Box::default())?;
+    let mut work = Work::new(top)?;
     while !work.levels.is_empty() {
         work.step()?;
     }
@@ -66,9 +74,19 @@ struct Work {
     buf: Vec<u8>,
     removed: u64,
     levels: Vec<Level>,
+    /// Device and inode of the directory that holds the first level.
+    above: (u64, u64),
 }
 
 impl Work {
+    fn new(top: OwnedFd) -> Result<Self> {
+        let above = sys::stat(top.as_fd(), b"..").map_err(|e| fault(e, "stat the directory above"))?;
+        let above = (above.dev, above.ino);
+        let mut work = Self { buf: vec![0; 32 * 1024], removed: 0, levels: Vec::new(), above };
+        work.enter(top, Box::default())?;
+        Ok(work)
+    }
+
     /// Descends into what the deepest level has noted, reads it again, or leaves it.
     fn step(&mut self) -> Result<()> {
         let Some(level) = self.levels.last_mut() else { return Ok(()) };
@@ -109,10 +127,11 @@ impl Work {
     /// `false` when nothing was left in it.
     fn read(&mut self) -> Result<bool> {
         let depth = self.levels.len();
-        let Some(level) = self.levels.last_mut() else { return Ok(false) };
+        let Some((level, above)) = self.levels.split_last_mut() else { return Ok(false) };
         let Some(fd) = &level.fd else { return Ok(false) };
         let most = if depth <= NOTED { NOTED } else { 1 };
         let (mut seen, mut failed) = (0, None);
+        let (mut since_look, mut moved) = (LOOK, false);
         sys::rewind(fd.as_fd()).map_err(|e| fault(e, "read a directory again"))?;
         'reading: loop {
             let n = match sys::getdents(fd.as_fd(), &mut self.buf) {
@@ -128,6 +147,18 @@ impl Work {
                     return Ok(());
                 }
                 seen += 1;
+                if since_look == LOOK {
+                    since_look = 0;
+                    match in_place(fd.as_fd(), above, self.above) {
+                        Ok(true) => {}
+                        Ok(false) => moved = true,
+                        Err(e) => failed = Some((e, name.into())),
+                    }
+                    if moved || failed.is_some() {
+                        return Err(io::ErrorKind::Other.into());
+                    }
+                }
+                since_look += 1;
                 match remove(fd.as_fd(), name, kind) {
                     Ok(true) => self.removed += 1,
                     Ok(false) if level.noted.len() < most => level.noted.push(name.into()),
@@ -146,6 +177,7 @@ impl Work {
         level.passes += u32::from(level.noted.is_empty());
         let passes = level.passes;
         match failed {
+            _ if moved => Err(moved_away(&self.path(b""))),
             Some((e, name)) => Err(not_removed(e, &self.path(&name))),
             None if passes > PASSES => Err(busy(&self.path(b""))),
             None => Ok(seen > 0),
@@ -162,8 +194,7 @@ impl Work {
             let up = sys::openat(fd.as_fd(), b"..", DIR, 0).and_then(|up| Ok((sys::fstat(&up)?, up)));
             let (stat, up) = up.map_err(|e| fault(e, format_args!("open the directory of {path}")))?;
             if (stat.dev, stat.ino) != above.id {
-                let what = format!("{path} was moved away while it was emptied");
-                return Err(Error::new(ErrorKind::Changed, what));
+                return Err(moved_away(&path));
             }
             above.fd = Some(up);
         }
@@ -253,6 +284,28 @@ fn mounted(path: &str) -> Error {
     Error::new(ErrorKind::Unacceptable, what)
 }
 
+fn moved_away(path: &str) -> Error {
+    Error::new(ErrorKind::Changed, format!("{path} was moved away while it was emptied"))
+}
+
+/// Is every directory from `deepest` up still in the one that it was opened in, as far as they are open?
+/// `outside` holds the first one.
+fn in_place(deepest: BorrowedFd<'_>, above: &[Level], outside: (u64, u64)) -> io::Result<bool> {
+    let mut at = deepest;
+    for level in above.iter().rev() {
+        let up = sys::stat(at, b"..")?;
+        if (up.dev, up.ino) != level.id {
+            return Ok(false);
+        }
+        match &level.fd {
+            Some(fd) => at = fd.as_fd(),
+            None => return Ok(true),
+        }
+    }
+    let up = sys::stat(at, b"..")?;
+    Ok((up.dev, up.ino) == outside)
+}
+
 fn busy(path: &str) -> Error {
     Error::new(ErrorKind::Changed, format!("somebody writes into {path} while it is emptied"))
 }
@@ -319,6 +372,68 @@ mod tests {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unacceptable);
         assert_eq!(entered.unwrap_err().raw_os_error(), Some(libc::EXDEV));
         assert_eq!(std::fs::read(outside.join("precious")).unwrap(), b"keep me");
+    }
+
+    #[test]
+    fn what_is_moved_out_once_it_is_open_is_left_alone() {
+        // The open directory itself, one above it, and the emptied one.
+        for (from, to) in [("in/a/b/c", "out/c"), ("in/a/b", "out/b"), ("in/a", "in-2"), ("in", "out/in")] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(dir.path().join("in/a/b/c")).unwrap();
+            std::fs::create_dir(dir.path().join("out")).unwrap();
+            for i in 0..10 {
+                std::fs::write(dir.path().join(format!("in/a/b/c/{i}")), b"keep me").unwrap();
+            }
+            let root = Root::open(dir.path().join("in"), crate::Options::default()).unwrap();
+            let top = sys::open_on_mount(root.fd.as_fd(), b".", DIR).unwrap();
+            let mut work = Work::new(top).unwrap();
+            while work.levels.len() < 4 {
+                work.step().unwrap();
+            }
+            let to = dir.path().join(to);
+            std::fs::rename(dir.path().join(from), &to).unwrap();
+            let e = (0..100).find_map(|_| work.step().err()).unwrap();
+            assert_eq!(e.kind(), ErrorKind::Changed, "{from}: {e}");
+            let rest = ["in/a/b/c", "in/a/b", "in/a", "in"].iter().position(|p| *p == from).unwrap();
+            let rest = ["", "c", "b/c", "a/b/c"][rest];
+            assert_eq!(std::fs::read_dir(to.join(rest)).unwrap().count(), 10, "{from}");
+        }
+    }
+
+    #[test]
+    fn a_large_directory_is_looked_after_while_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (inside, out) = (dir.path().join("in"), dir.path().join("out"));
+        // Whoever moves it may come too late, and tries again.
+        for _ in 0..50 {
+            std::fs::create_dir_all(inside.join("d")).unwrap();
+            for i in 0..5000 {
+                std::fs::write(inside.join(format!("d/{i}")), b"").unwrap();
+            }
+            let root = Root::open(inside.clone(), crate::Options::default()).unwrap();
+            let full = std::fs::metadata(inside.join("d")).unwrap().modified().unwrap();
+            let (done, moved) = std::thread::scope(|s| {
+                let work = s.spawn(|| empty(&root));
+                while !work.is_finished() {
+                    let now = std::fs::metadata(inside.join("d")).and_then(|m| m.modified());
+                    if now.is_ok_and(|now| now != full) {
+                        break;
+                    }
+                }
+                let moved = std::fs::rename(inside.join("d"), &out).is_ok();
+                (work.join().unwrap(), moved)
+            });
+            let left = if moved { std::fs::read_dir(&out).unwrap().count() } else { 0 };
+            if left > 0 {
+                assert_eq!(done.unwrap_err().kind(), ErrorKind::Changed);
+                return;
+            }
+            if moved {
+                // The last few hundred may go before the next look.
+                std::fs::remove_dir(&out).unwrap();
+            }
+        }
+        panic!("it was never moved in time");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::{DirectoryEnd, FileSystem, FileSystemId, Fileset, FilesetId, FilesetStatus, Quota};
+use model::{DirectoryEnd, FileSystem, FileSystemId, Fileset, FilesetId, FilesetStatus, Quota, Release};
 use runtime::TaskKind;
 
 use crate::error::lost_call;
@@ -73,6 +73,7 @@ impl Control {
             deletion_protection: new.deletion_protection,
             quota: new.quota,
             status: FilesetStatus::Created,
+            release: None,
             space_used: 0,
             files_used: 0,
             // A directory that was just made is known to be empty.
@@ -83,7 +84,8 @@ impl Control {
         let limit = self.0.limits.filesets_per_file_system;
         self.0.store.insert_fileset(&fileset, limit).await.map_err(|e| match e.kind() {
             store::ErrorKind::Exists => {
-                Error::new(ErrorKind::Exists(Noun::Fileset), "a fileset with this id or path exists already")
+                let message = "a fileset with this id, or one that the path meets, exists already";
+                Error::new(ErrorKind::Exists(Noun::Fileset), message)
             }
             store::ErrorKind::NotFound => Error::new(ErrorKind::NotFound(Noun::FileSystem), e.message()),
             _ => e.into(),
@@ -145,12 +147,14 @@ impl Control {
 
     /// Removes a fileset. With `allow_destroy` of its file system its files go too; without it, only an
     /// empty one is removed. Large ones take their time: after a few seconds the call returns, the fileset
-    /// is `Releasing`, and goes when its last file has. One that could not be removed stays so, and may be
-    /// deleted again.
+    /// is `Releasing`, and goes when its last file has. What was allowed when it was asked for holds until
+    /// then. One that could not be removed stays so, and may be deleted again; one that was to go empty and
+    /// got a file meanwhile is `Created` as before.
     ///
     /// # Errors
     /// `NotFound`, `InvalidState` when it is protected, another request is at work on it, or something in it
-    /// can't be removed; `InUse` when a flow is bound to it; `Denied` when it holds files and the operator
+    /// can't be removed; `InUse` when a flow is bound to it, or a flow or a task that has not ended works in its
+    /// directory, below it or above it ([`Control::refuse_shared`]); `Denied` when it holds files and the operator
     /// does not allow to destroy them.
     pub async fn delete_fileset(&self, c: &Caller, fs: &FileSystemId, id: &FilesetId) -> Result<()> {
         let fs = self.file_system(fs).await?;
@@ -158,12 +162,10 @@ impl Control {
         if f.file_system != fs.id {
             return Err(Error::not_found(Noun::Fileset, id));
         }
-        if f.deletion_protection {
-            let message = format!("fileset {id} is protected against deletion");
-            return Err(Error::new(ErrorKind::InvalidState, message));
-        }
+        refuse_kept(&f)?;
         let held = Held::new(&self.0.at_work, id)?;
         self.refuse_bound(id).await?;
+        self.refuse_shared(&fs, &f.path).await?;
         if !fs.allow_destroy && !matches!(self.directory_is_empty(&fs, &f.path).await, Ok(true)) {
             let gone = matches!(self.directory_exists(&fs, &f.path).await, Ok(false));
             if !gone {
@@ -173,11 +175,18 @@ impl Control {
         }
         // Said before it is done, so that nobody is offered a fileset whose files are half gone.
         let now = self.now();
-        let said = self.0.store.change_fileset(id, |f| {
+        let release = Release { root: fs.root.clone(), destroy: fs.allow_destroy };
+        let said = self.0.store.change_unbound_fileset(id, |f| {
+            // Somebody may have been quicker.
+            refuse_kept(f)?;
             (f.status, f.updated) = (FilesetStatus::Releasing, now);
+            f.release = Some(release);
             Ok::<_, Error>(())
         });
-        said.await.map_err(|e| gone(e, id))??;
+        let f = said.await.map_err(|e| match e.kind() {
+            store::ErrorKind::Conflict => Error::new(ErrorKind::InUse, e.message()).field("fileset"),
+            _ => gone(e, id),
+        })??;
         let this = self.clone();
         let work = runtime::spawn(TaskKind::Housekeeping, async move { this.release(fs, f, held).await });
         let wait = Duration::from_secs(self.0.limits.empty_seconds);
@@ -187,11 +196,29 @@ impl Control {
         }
     }
 
-    /// Removes the files, the directory and the record of a fileset that is `Releasing`.
-    async fn release(&self, fs: FileSystem, f: Fileset, held: Held) -> Result<()> {
-        let there = self.directory_exists(&fs, &f.path).await?;
-        let held = if there && fs.allow_destroy { self.emptied(&fs, &f.path, held).await? } else { held };
-        below(&fs, &f.path, remove).await?;
+    /// Removes the files, the directory and the record of a fileset that is `Releasing`, as its record says:
+    /// what the catalogue allows by now, and where it looks, is no part of the request.
+    async fn release(&self, mut fs: FileSystem, f: Fileset, held: Held) -> Result<()> {
+        let destroy = match &f.release {
+            Some(said) => {
+                fs.root.clone_from(&said.root);
+                said.destroy
+            }
+            None => false,
+        };
+        let full = destroy && self.directory_exists(&fs, &f.path).await?;
+        if full {
+            // Time may have passed since the request.
+            self.refuse_shared(&fs, &f.path).await?;
+        }
+        let held = if full { self.emptied(&fs, &f.path, held).await? } else { held };
+        if let Err(e) = below(&fs, &f.path, remove).await {
+            if !destroy {
+                // Still held: nobody else has begun to remove it.
+                self.keep(&f.id).await?;
+            }
+            return Err(e);
+        }
         let removed = self.0.store.remove_fileset(&f.id).await;
         self.forget_counts(&f.id);
         drop(held);
@@ -199,6 +226,16 @@ impl Control {
             store::ErrorKind::Conflict => Error::new(ErrorKind::InUse, e.message()),
             _ => e.into(),
         })
+    }
+
+    /// Takes a removal back that has removed nothing.
+    async fn keep(&self, id: &FilesetId) -> Result<()> {
+        let now = self.now();
+        let kept = self.0.store.change_fileset(id, |f| {
+            (f.status, f.updated, f.release) = (FilesetStatus::Created, now, None);
+            Ok::<_, Error>(())
+        });
+        kept.await.map_err(|e| gone(e, id))?.map(drop)
     }
 
     /// Goes on with the filesets whose removal was interrupted.
@@ -225,7 +262,8 @@ impl Control {
     /// `empty` nothing is in it any more.
     ///
     /// # Errors
-    /// `NotFound`; `InUse` a flow is bound to it; `InvalidState` it is not `Created`, another request is at
+    /// `NotFound`; `InUse` a flow is bound to it, or to be emptied it would take files from another flow or a
+    /// task; `InvalidState` it is not `Created`, another request is at
     /// work on it, it holds files that the operator does not allow to destroy or that can't be removed, or it
     /// takes longer than a request may: then it is emptied further, and the same request succeeds later.
     pub(crate) async fn ready_for_flow(
@@ -251,6 +289,7 @@ impl Control {
             let message = "the fileset holds files, and the operator does not allow to destroy them";
             return Err(Error::new(ErrorKind::InvalidState, message));
         }
+        self.refuse_shared(fs, &f.path).await?;
         tracing::info!(fileset = %id, "is emptied for a new flow");
         let (this, fs, path) = (self.clone(), fs.clone(), f.path);
         let work =
@@ -317,6 +356,16 @@ fn normal(path: &str) -> Result<String> {
         return Err(Error::new(ErrorKind::BadPath, "the root can't be a fileset").field("path"));
     }
     Ok(format!("/{}/", names.join("/")))
+}
+
+/// What may not be removed, now that it is looked at.
+fn refuse_kept(f: &Fileset) -> Result<()> {
+    let why = match f.status {
+        _ if f.deletion_protection => "is protected against deletion",
+        FilesetStatus::Created | FilesetStatus::Releasing => return Ok(()),
+        FilesetStatus::Creating | FilesetStatus::Released => "is being made or removed",
+    };
+    Err(Error::new(ErrorKind::InvalidState, format!("fileset {} {why}", f.id)))
 }
 
 fn refuse_small(f: &Fileset, quota: Quota) -> Result<()> {

@@ -18,6 +18,7 @@ mod folder;
 mod housekeeping;
 mod idempotency;
 mod nouns;
+mod overlap;
 mod plan;
 mod receipts;
 mod resources;

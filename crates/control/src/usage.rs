@@ -21,7 +21,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// Nor sooner than this many times what it took.
 const SHARE: u32 = 10;
 
-type Done = Option<Result<()>>;
+pub(crate) type Done = Option<Result<()>>;
 
 /// What is known of the counts of this process.
 #[derive(Default)]
@@ -31,8 +31,29 @@ pub(crate) struct Counts(Mutex<HashMap<FilesetId, Count>>);
 struct Count {
     /// Under way.
     running: Option<watch::Receiver<Done>>,
-    /// When the last one of this process ended, and how long it took.
-    last: Option<(Timestamp, Duration)>,
+    /// The last one of this process.
+    last: Option<Ended>,
+}
+
+struct Ended {
+    at: Timestamp,
+    took: Duration,
+    how: Result<()>,
+}
+
+impl Ended {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let fresh = i64::try_from(FRESH.max(self.took * SHARE).as_micros()).unwrap_or(i64::MAX);
+        now.0.saturating_sub(self.at.0) < fresh
+    }
+}
+
+/// What there is to go by.
+pub(crate) enum Begun {
+    /// A count is under way.
+    Running(watch::Receiver<Done>),
+    /// The last one is fresh, and came to this.
+    Fresh(Result<()>),
 }
 
 /// Waits for a count to end, and says how.
@@ -47,13 +68,18 @@ impl Control {
     /// A fileset with its use, which is counted anew when that is due. [`Fileset::counted`] says when it was.
     ///
     /// # Errors
-    /// `NotFound`, `BadPath`, `Unreachable`; `InvalidState` when it has never been counted and that takes
+    /// `NotFound`, `BadPath`, `Unreachable`, also when that is how the last count ended and no new one is due;
+    /// `InvalidState` when it has never been counted and that takes
     /// longer than a request may: it goes on, and a later request gets it.
     pub async fn measure_fileset(&self, c: &Caller, id: &FilesetId) -> Result<Fileset> {
         let f = self.fileset(c, id).await?;
-        let Some(count) = self.begin_count(&f) else { return Ok(f) };
-        let wait = Duration::from_millis(self.0.limits.count_wait_ms);
-        let failed = tokio::time::timeout(wait, ended(count)).await.ok().and_then(Result::err);
+        let failed = match self.begin_count(&f) {
+            Begun::Fresh(how) => how.err(),
+            Begun::Running(count) => {
+                let wait = Duration::from_millis(self.0.limits.count_wait_ms);
+                tokio::time::timeout(wait, ended(count)).await.ok().and_then(Result::err)
+            }
+        };
         let f = self.fileset(c, id).await?;
         match failed {
             Some(e) => Err(e),
@@ -65,18 +91,18 @@ impl Control {
         }
     }
 
-    /// The count under way, which is begun if it is due; `None` when the last one is fresh.
-    pub(crate) fn begin_count(&self, f: &Fileset) -> Option<watch::Receiver<Done>> {
-        let mut all = self.0.counts.0.lock().ok()?;
+    /// The count under way, which is begun if it is due, or how the last one ended.
+    pub(crate) fn begin_count(&self, f: &Fileset) -> Begun {
+        let Ok(mut all) = self.0.counts.0.lock() else {
+            let message = "what is known of the counts is lost";
+            return Begun::Fresh(Err(Error::new(ErrorKind::Internal, message)));
+        };
         let count = all.entry(f.id.clone()).or_default();
         if let Some(running) = &count.running {
-            return Some(running.clone());
+            return Begun::Running(running.clone());
         }
-        if let Some((at, took)) = count.last {
-            let fresh = i64::try_from(FRESH.max(took * SHARE).as_micros()).unwrap_or(i64::MAX);
-            if self.now().0.saturating_sub(at.0) < fresh {
-                return None;
-            }
+        if let Some(last) = count.last.as_ref().filter(|last| last.is_fresh(self.now())) {
+            return Begun::Fresh(last.how.clone());
         }
         let (say, listen) = watch::channel(None);
         count.running = Some(listen.clone());
@@ -88,13 +114,13 @@ impl Control {
                 tracing::warn!(fileset = %f.id, error = %e, "a fileset could not be counted");
             }
             if let Ok(mut all) = this.0.counts.0.lock() {
-                let last = Some((this.now(), began.elapsed()));
+                let last = Some(Ended { at: this.now(), took: began.elapsed(), how: done.clone() });
                 all.insert(f.id.clone(), Count { running: None, last });
             }
             // Nobody may be waiting any more.
             let _ = say.send(Some(done));
         });
-        Some(listen)
+        Begun::Running(listen)
     }
 
     async fn count(&self, f: &Fileset) -> Result<()> {

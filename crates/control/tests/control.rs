@@ -260,6 +260,7 @@ async fn a_removal_that_takes_long_or_was_interrupted_comes_to_its_end() {
             // As a crash leaves it.
             let said = h.store.change_fileset(&id, |f| {
                 f.status = FilesetStatus::Releasing;
+                f.release = Some(Release { root: h.root.clone(), destroy: true });
                 Ok::<_, ()>(())
             });
             said.await.unwrap().unwrap();
@@ -274,6 +275,146 @@ async fn a_removal_that_takes_long_or_was_interrupted_comes_to_its_end() {
         }
         until(async || c.fileset(&h.me, &id).await.is_err().then_some(())).await;
         assert!(!h.root.join("set").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_removal_destroys_what_its_request_was_allowed_and_no_more() {
+    let h = Harness::new().await;
+    let (c, fs, id) = (&h.control, FileSystemId::from("cfs-1"), FilesetId::from("f-1"));
+    full_fileset(&h, false).await;
+    let (file, now) = (h.root.join("set/sub/file"), async || c.fileset(&h.me, &id).await.unwrap());
+    // As it is when a file comes while an empty fileset is being removed: by a request, or after a crash, with
+    // or without a note of what the request said.
+    let empty_only = Some(Release { root: h.root.clone(), destroy: false });
+    for said in [empty_only, None] {
+        let to_go = h.store.change_fileset(&id, |f| {
+            (f.status, f.release) = (FilesetStatus::Releasing, said);
+            Ok::<_, ()>(())
+        });
+        to_go.await.unwrap().unwrap();
+        // The operator's later word is not for this request.
+        let allowed = FileSystem { allow_destroy: true, ..h.file_system("cfs-1", Origin::Config) };
+        c.put_file_system(allowed).await.unwrap();
+        c.housekeeping().await.unwrap();
+        until(async || (now().await.status == FilesetStatus::Created).then_some(())).await;
+        c.housekeeping().await.unwrap();
+        assert!(file.exists() && now().await.release.is_none());
+    }
+    // Nor is a directory that was not meant.
+    let elsewhere = h.dir.path().join("elsewhere");
+    std::fs::create_dir_all(elsewhere.join("set")).unwrap();
+    std::fs::write(elsewhere.join("set/precious"), "keep me").unwrap();
+    let to_go = h.store.change_fileset(&id, |f| {
+        f.status = FilesetStatus::Releasing;
+        f.release = Some(Release { root: h.root.clone(), destroy: true });
+        Ok::<_, ()>(())
+    });
+    to_go.await.unwrap().unwrap();
+    let moved = h.file_system("cfs-1", Origin::Config);
+    c.put_file_system(FileSystem { root: elsewhere.clone(), ..moved }).await.unwrap();
+    c.housekeeping().await.unwrap();
+    until(async || c.fileset(&h.me, &id).await.is_err().then_some(())).await;
+    assert!(elsewhere.join("set/precious").exists() && !h.root.join("set").exists());
+    assert_eq!(kind(c.delete_fileset(&h.me, &fs, &id).await), E::NotFound(Noun::Fileset));
+}
+
+#[tokio::test]
+async fn nothing_is_destroyed_where_another_flow_or_a_task_works() {
+    let h = Harness::new().await;
+    let (c, fs, id) = (&h.control, FileSystemId::from("cfs-1"), FilesetId::from("f-1"));
+    let (file, you) = (h.root.join("set/sub/file"), Caller::account("you".into()));
+    let flow = full_fileset(&h, true).await;
+    // The same directory by other ways: another file system at the same place, below it, and behind a link.
+    symlink(&h.root, h.dir.path().join("link")).unwrap();
+    for (name, root) in
+        [("cfs-2", h.root.clone()), ("cfs-3", h.root.join("set")), ("cfs-4", h.dir.path().join("link"))]
+    {
+        let other = h.file_system(name, Origin::Registered);
+        c.put_file_system(FileSystem { root, ..other }).await.unwrap();
+    }
+    let refused = async |what: &str| {
+        let e = c.delete_fileset(&h.me, &fs, &id).await.unwrap_err();
+        assert_eq!(e.kind, E::InUse, "{what}");
+        assert!(!e.message.contains("secret-id"), "{}", e.message);
+        assert_eq!(kind(c.create_flow(&h.me, flow.clone()).await), E::InUse, "{what}");
+        assert_eq!(c.fileset(&h.me, &id).await.unwrap().status, FilesetStatus::Created, "{what}");
+        assert!(file.exists(), "{what}");
+    };
+    let places = [
+        ("cfs-1", "/set/"),
+        ("cfs-1", "/"),
+        ("cfs-1", "/set/sub/"),
+        ("cfs-2", "/set/sub"),
+        ("cfs-3", "/"),
+        ("cfs-4", "/set"),
+    ];
+    for (name, path) in places {
+        let what = format!("{name} {path}");
+        let mut theirs = h.new_flow("secret-id");
+        (theirs.directory.file_system, theirs.directory.path) = (name.into(), path.into());
+        theirs.door = Door::Nas;
+        let made = c.create_flow(&you, theirs).await.unwrap();
+        refused(&format!("flow at {what}")).await;
+        c.delete_flow(&you, &made.id).await.unwrap();
+        let mut task = h.new_task("secret-id", None);
+        (task.spec.directory.file_system, task.spec.directory.path) = (name.into(), path.into());
+        let task = c.create_task(&you, task).await.unwrap();
+        refused(&format!("task at {what}")).await;
+        c.pause_task(&you, &task.id).await.unwrap();
+        refused(&format!("paused task at {what}")).await;
+        c.cancel_task(&you, &task.id).await.unwrap();
+        c.delete_task(&you, &task.id).await.unwrap();
+    }
+    // Neither does upkeep, for a request that came before.
+    let mut theirs = h.new_flow("secret-id");
+    theirs.directory.path = "/set/sub/".into();
+    c.create_flow(&you, theirs).await.unwrap();
+    let to_go = h.store.change_fileset(&id, |f| {
+        f.status = FilesetStatus::Releasing;
+        f.release = Some(Release { root: h.root.clone(), destroy: true });
+        Ok::<_, ()>(())
+    });
+    to_go.await.unwrap().unwrap();
+    c.housekeeping().await.unwrap();
+    until(async || (kind(c.delete_fileset(&h.me, &fs, &id).await) == E::InUse).then_some(())).await;
+    assert!(file.exists());
+    c.delete_flow(&you, &"secret-id".into()).await.unwrap();
+    // Beside it, also with a name that begins alike, is not in it.
+    std::fs::create_dir(h.root.join("set-2")).unwrap();
+    let mut beside = h.new_flow("df-9");
+    beside.directory.path = "/set-2/".into();
+    c.create_flow(&you, beside).await.unwrap();
+    let gone = E::NotFound(Noun::Fileset);
+    until(async || c.delete_fileset(&h.me, &fs, &id).await.is_err_and(|e| e.kind == gone).then_some(()))
+        .await;
+    assert!(!h.root.join("set").exists());
+}
+
+#[tokio::test]
+async fn a_fileset_is_protected_or_removed_and_never_both() {
+    let h = Harness::new().await;
+    let (c, fs) = (&h.control, FileSystemId::from("cfs-1"));
+    for i in 0..20 {
+        let name = format!("f-{i}");
+        let id = FilesetId::from(name.as_str());
+        c.create_fileset(&h.me, fileset(&name, &format!("/{name}/"))).await.unwrap();
+        let protect = FilesetChange { deletion_protection: Some(true), ..FilesetChange::default() };
+        let protect = async {
+            for _ in 0..i {
+                tokio::task::yield_now().await;
+            }
+            c.update_fileset(&h.me, &id, protect).await
+        };
+        let (removed, kept) = tokio::join!(c.delete_fileset(&h.me, &fs, &id), protect);
+        assert!(removed.is_ok() != kept.is_ok(), "{i}: {removed:?} {kept:?}");
+        assert_eq!(h.root.join(&name).exists(), kept.is_ok());
+        if kept.is_ok() {
+            assert_eq!(c.fileset(&h.me, &id).await.unwrap().status, FilesetStatus::Created);
+            let free = FilesetChange { deletion_protection: Some(false), ..FilesetChange::default() };
+            c.update_fileset(&h.me, &id, free).await.unwrap();
+            c.delete_fileset(&h.me, &fs, &id).await.unwrap();
+        }
     }
 }
 
@@ -304,6 +445,41 @@ async fn a_count_that_takes_long_is_not_waited_for() {
     assert_eq!((now.space_used, now.counted), (15, Some(Timestamp(h.clock.now().0))));
     assert_eq!(now.quota, Some(large), "counting changes nothing else");
     assert_eq!(kind(c.update_fileset(&h.me, &id, change).await), E::InvalidState);
+}
+
+#[tokio::test]
+async fn a_count_that_failed_is_not_an_answer() {
+    let h = Harness::new().await;
+    let (c, id) = (&h.control, FilesetId::from("f-1"));
+    std::fs::create_dir(h.root.join("set")).unwrap();
+    std::fs::write(h.root.join("set/one"), [0; 10]).unwrap();
+    let closed = h.world.gate.clone().lock_owned().await;
+    c.create_fileset(&h.me, fileset("f-1", "/set/")).await.unwrap();
+    // In the way of the count that has begun.
+    let (real, away) = (h.root.join("set"), h.root.join("away"));
+    std::fs::rename(&real, &away).unwrap();
+    symlink(&away, &real).unwrap();
+    drop(closed);
+    let first = kind(c.measure_fileset(&h.me, &id).await);
+    for _ in 0..3 {
+        assert_eq!(kind(c.measure_fileset(&h.me, &id).await), first, "for as long as it is fresh");
+    }
+    let change = FilesetChange {
+        quota: Some(Some(Quota { size_limit: Some(5), file_count_limit: None })),
+        ..FilesetChange::default()
+    };
+    assert_eq!(kind(c.update_fileset(&h.me, &id, change).await), first);
+    assert_eq!(c.fileset(&h.me, &id).await.unwrap().quota, None);
+    std::fs::remove_file(&real).unwrap();
+    std::fs::rename(&away, &real).unwrap();
+    h.clock.advance(3600 * 1_000_000);
+    assert_eq!(c.measure_fileset(&h.me, &id).await.unwrap().space_used, 10);
+    // Neither is the one before it, when a later one failed.
+    std::fs::rename(&real, &away).unwrap();
+    symlink(&away, &real).unwrap();
+    h.clock.advance(3600 * 1_000_000);
+    let second = kind(c.measure_fileset(&h.me, &id).await);
+    assert_eq!(kind(c.measure_fileset(&h.me, &id).await), second);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub use ids::{AccountId, FileSystemId, FilesetId, FlowId, ObjectStoreId, TaskId,
 pub use ledger::{Imbalance, Ledger, Outcome, Tally};
 pub use place::{
     Account, Declared, Dialect, FileSystem, Fileset, FilesetStatus, ObjectStore, Origin, Product, Quota,
-    Sealed,
+    Release, Sealed,
 };
 pub use plan::Plan;
 pub use task::{Door, Originator, Progress, Receipt, Reports, Task, TaskKind, TaskStatus, Transition};

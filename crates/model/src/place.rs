@@ -122,6 +122,15 @@ pub struct Quota {
     pub file_count_limit: Option<u64>,
 }
 
+/// How a fileset is removed, as it was decided when that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Root of its file system at that time, absolute.
+    pub root: PathBuf,
+    /// Its files may be destroyed; otherwise only an empty one goes.
+    pub destroy: bool,
+}
+
 /// A directory of a file system with a name and a quota of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fileset {
@@ -141,6 +150,8 @@ pub struct Fileset {
     pub quota: Option<Quota>,
     /// State.
     pub status: FilesetStatus,
+    /// What the request said that made it `Releasing`; whoever goes on with the removal obeys it.
+    pub release: Option<Release>,
     /// Bytes in use when last counted.
     pub space_used: u64,
     /// Files when last counted.

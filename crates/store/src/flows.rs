@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use model::{Flow, FlowId};
+use model::{FilesetId, FilesetStatus, Flow, FlowId};
 
 use crate::db::{Db, Durability, Row, Tx, Value, values};
 use crate::places::{lock_file_system, refuse_if_full};
 use crate::query::{Conditions, MAX_ATTRIBUTE};
-use crate::records::{FlowRecord, decode, encode};
+use crate::records::{FilesetRecord, FlowRecord, decode, encode};
 use crate::shelf::MAX_ROWS;
 use crate::{Error, ErrorKind, FlowFilter, Page, Result, Store};
 use sqlx::AssertSqlSafe;
@@ -123,7 +123,7 @@ impl Store {
     /// fileset has none.
     ///
     /// # Errors
-    /// `Exists` when the id is taken; `Conflict` when its fileset has a flow; `Limit`; `NotFound` when the
+    /// `Exists` when the id is taken; `Conflict` when its fileset has a flow or is being removed; `Limit`; `NotFound` when the
     /// file system is gone.
     pub async fn insert_flow(&self, f: &Flow, per_file_system: u32) -> Result<()> {
         let _changing = self.0.flows.changing();
@@ -137,6 +137,7 @@ impl Store {
             if tx.row(sql, values![fs, fileset.as_str()]).await?.is_some() {
                 return Err(Error::new(ErrorKind::Conflict, format!("fileset {fileset} has a flow already")));
             }
+            refuse_if_going(&mut tx, fileset).await?;
         }
         let sql = "INSERT INTO flows (id, account, door, file_system, fileset, object_store, bucket, status, name, \
                    description, path, prefix, created, revision, record) \
@@ -266,6 +267,16 @@ impl FlowFilter {
             return Err(Error::new(ErrorKind::Limit, "a filter names more than 1000 values"));
         }
         Ok(())
+    }
+}
+
+/// A fileset that is being removed gets no flow, whoever was quicker.
+async fn refuse_if_going(tx: &mut Tx, id: &FilesetId) -> Result<()> {
+    let row = tx.row("SELECT record FROM filesets WHERE id = $1", values![id.as_str()]).await?;
+    let Some(row) = row else { return Ok(()) };
+    match decode::<FilesetRecord>(&row.text(0)?)?.noun()?.status {
+        FilesetStatus::Created => Ok(()),
+        _ => Err(Error::new(ErrorKind::Conflict, format!("fileset {id} is being made or removed"))),
     }
 }
 

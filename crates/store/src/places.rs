@@ -197,18 +197,26 @@ impl Store {
         self.0.filesets.all(load).await
     }
 
-    /// Stores a new fileset, if the file system has less than `limit` (0 = no limit).
+    /// Stores a new fileset, if the file system has less than `limit` (0 = no limit) and none that lies in it
+    /// or around it.
     ///
     /// # Errors
-    /// `Exists` when the id or the path is taken; `Limit`; `NotFound` when the file system is gone.
+    /// `Exists` when the id is taken or the path meets another one's; `Limit`; `NotFound` when the file system is gone.
     pub async fn insert_fileset(&self, f: &Fileset, limit: u32) -> Result<()> {
         let _changing = self.0.filesets.changing();
-        let record = encode(&FilesetRecord::of(f))?;
+        let record = encode(&FilesetRecord::of(f)?)?;
         let mut tx = self.0.db.begin(Durability::Power).await?;
         lock_file_system(&mut tx, &f.file_system).await?;
         let count =
             tx.row("SELECT COUNT(*) FROM filesets WHERE file_system = $1", values![f.file_system.as_str()]);
         refuse_if_full(count.await?, limit, "filesets", &f.file_system)?;
+        let paths = "SELECT path FROM filesets WHERE file_system = $1";
+        for row in tx.rows(paths, values![f.file_system.as_str()]).await? {
+            let other = row.text(0)?;
+            if other.starts_with(&f.path) || f.path.starts_with(&other) {
+                return Err(Error::new(ErrorKind::Exists, format!("a fileset meets {} already", f.path)));
+            }
+        }
         let sql = "INSERT INTO filesets (id, file_system, path, created, record) VALUES ($1, $2, $3, $4, $5)";
         let row = values![f.id.as_str(), f.file_system.as_str(), &*f.path, f.created.0, record];
         tx.execute(sql, row).await?;
@@ -226,18 +234,35 @@ impl Store {
     ) -> Result<Result<Fileset, E>> {
         let _changing = self.0.filesets.changing();
         let mut tx = self.0.db.begin(Durability::Power).await?;
-        // Locks the row where there may be other writers.
-        let sql = "UPDATE filesets SET path = path WHERE id = $1 RETURNING record";
-        let row = tx.row(sql, values![id.as_str()]).await?.ok_or_else(|| missing("fileset", id))?;
-        let mut f = decode::<FilesetRecord>(&row.text(0)?)?.noun()?;
-        if let Err(e) = change(&mut f) {
-            return Ok(Err(e));
+        let changed = change_fileset_in(&mut tx, id, change).await?;
+        if changed.is_ok() {
+            tx.commit().await?;
         }
-        let record = encode(&FilesetRecord::of(&f))?;
-        let sql = "UPDATE filesets SET record = $2 WHERE id = $1";
-        tx.execute(sql, values![id.as_str(), record]).await?;
-        tx.commit().await?;
-        Ok(Ok(f))
+        Ok(changed)
+    }
+
+    /// The same for a fileset that no flow uses: in this one step none is bound to it.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when a flow is bound to it; inside, what `change` refuses.
+    pub async fn change_unbound_fileset<E: Send>(
+        &self,
+        id: &FilesetId,
+        change: impl FnOnce(&mut Fileset) -> Result<(), E> + Send,
+    ) -> Result<Result<Fileset, E>> {
+        let _changing = self.0.filesets.changing();
+        let mut tx = self.0.db.begin(Durability::Power).await?;
+        // Whoever binds one locks this first.
+        let sql = "UPDATE file_systems SET created = created \
+                   WHERE id = (SELECT file_system FROM filesets WHERE id = $1)";
+        tx.execute(sql, values![id.as_str()]).await?;
+        let changed = change_fileset_in(&mut tx, id, change).await?;
+        if changed.is_ok() {
+            let used = tx.row("SELECT COUNT(*) FROM flows WHERE fileset = $1", values![id.as_str()]).await?;
+            refuse_if_used(used, "fileset", id)?;
+            tx.commit().await?;
+        }
+        Ok(changed)
     }
 
     /// One fileset.
@@ -269,6 +294,24 @@ impl Store {
         tx.commit().await?;
         Ok(n > 0)
     }
+}
+
+/// Reads, changes and writes back a fileset; the row stays locked where there may be other writers.
+async fn change_fileset_in<E: Send>(
+    tx: &mut crate::db::Tx,
+    id: &FilesetId,
+    change: impl FnOnce(&mut Fileset) -> Result<(), E> + Send,
+) -> Result<Result<Fileset, E>> {
+    let sql = "UPDATE filesets SET path = path WHERE id = $1 RETURNING record";
+    let row = tx.row(sql, values![id.as_str()]).await?.ok_or_else(|| missing("fileset", id))?;
+    let mut f = decode::<FilesetRecord>(&row.text(0)?)?.noun()?;
+    if let Err(e) = change(&mut f) {
+        return Ok(Err(e));
+    }
+    let record = encode(&FilesetRecord::of(&f)?)?;
+    let sql = "UPDATE filesets SET record = $2 WHERE id = $1";
+    tx.execute(sql, values![id.as_str(), record]).await?;
+    Ok(Ok(f))
 }
 
 /// Keeps two requests from counting the same things of a file system at once.

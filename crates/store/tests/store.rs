@@ -52,21 +52,7 @@ async fn a_fileset_is_changed_in_one_step_and_nothing_else_is_lost() {
     for db in Database::each() {
         let s = db.open().await;
         s.put_file_system(&file_system("cfs-1")).await.unwrap();
-        let set = Fileset {
-            id: "fset-1".into(),
-            account: "a".into(),
-            file_system: "cfs-1".into(),
-            path: "/set/".into(),
-            description: String::new(),
-            deletion_protection: false,
-            quota: None,
-            status: FilesetStatus::Created,
-            space_used: 0,
-            files_used: 0,
-            counted: None,
-            created: at(1),
-            updated: at(1),
-        };
+        let set = set("fset-1", "/set/");
         s.insert_fileset(&set, 1).await.unwrap();
         let (id, none) = (set.id.clone(), FilesetId::from("fset-2"));
         // Many at once, each to its own end: none takes back what another one did.
@@ -77,7 +63,9 @@ async fn a_fileset_is_changed_in_one_step_and_nothing_else_is_lost() {
             });
             counted.await.unwrap().unwrap();
         };
+        let release = Release { root: "/data".into(), destroy: true };
         let quota = s.change_fileset(&id, |f| {
+            f.release = Some(release.clone());
             f.quota = Some(Quota { size_limit: Some(7), file_count_limit: None });
             Ok::<_, ()>(())
         });
@@ -88,6 +76,7 @@ async fn a_fileset_is_changed_in_one_step_and_nothing_else_is_lost() {
             (now.files_used, now.counted, now.quota.and_then(|q| q.size_limit)),
             (4, Some(at(9)), Some(7))
         );
+        assert_eq!(now.release, Some(release));
         // A refusal changes nothing.
         let refused = s.change_fileset(&id, |f| {
             f.path = "/else/".into();
@@ -97,6 +86,63 @@ async fn a_fileset_is_changed_in_one_step_and_nothing_else_is_lost() {
         assert_eq!(s.fileset(&id).await.unwrap(), Some(now), "{}", db.name);
         let missing = s.change_fileset(&none, |_| Ok::<_, ()>(()));
         assert_eq!(kind(missing.await), ErrorKind::NotFound);
+    }
+}
+
+fn set(id: &str, path: &str) -> Fileset {
+    Fileset {
+        id: id.into(),
+        account: "a".into(),
+        file_system: "cfs-1".into(),
+        path: path.into(),
+        description: String::new(),
+        deletion_protection: false,
+        quota: None,
+        status: FilesetStatus::Created,
+        release: None,
+        space_used: 0,
+        files_used: 0,
+        counted: None,
+        created: at(1),
+        updated: at(1),
+    }
+}
+
+#[tokio::test]
+async fn of_filesets_that_meet_one_is_made_however_many_ask_at_once() {
+    for db in Database::each() {
+        let s = db.open().await;
+        s.put_file_system(&file_system("cfs-1")).await.unwrap();
+        let (a, b, c) = (set("a", "/x/"), set("b", "/x/y/"), set("c", "/x/y/z/"));
+        let made = tokio::join!(s.insert_fileset(&a, 0), s.insert_fileset(&b, 0), s.insert_fileset(&c, 0));
+        let made = [made.0, made.1, made.2];
+        assert_eq!(made.iter().filter(|m| m.is_ok()).count(), 1, "{} {made:?}", db.name);
+        assert!(made.into_iter().filter_map(Result::err).all(|e| e.kind() == ErrorKind::Exists));
+        s.insert_fileset(&set("d", "/x-1/"), 0).await.unwrap();
+        s.put_file_system(&file_system("cfs-2")).await.unwrap();
+        let other = Fileset { file_system: "cfs-2".into(), ..set("e", "/x/y/") };
+        s.insert_fileset(&other, 0).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_fileset_is_bound_or_removed_and_never_both() {
+    for db in Database::each() {
+        let s = db.open().await;
+        s.put_file_system(&file_system("cfs-1")).await.unwrap();
+        for i in 0..20 {
+            let id = format!("fset-{i}");
+            s.insert_fileset(&set(&id, &format!("/{id}/")), 0).await.unwrap();
+            let fileset = FilesetId::from(id.as_str());
+            let bound = Flow { fileset: Some(fileset.clone()), ..flow(&format!("df-{i}")) };
+            let removal = s.change_unbound_fileset(&fileset, |f| {
+                f.status = FilesetStatus::Releasing;
+                Ok::<_, ()>(())
+            });
+            let (binding, removal) = tokio::join!(s.insert_flow(&bound, 0), removal);
+            assert!(binding.is_ok() != removal.is_ok(), "{}: {binding:?} {removal:?}", db.name);
+            assert_eq!(binding.err().or(removal.err()).unwrap().kind(), ErrorKind::Conflict);
+        }
     }
 }
 

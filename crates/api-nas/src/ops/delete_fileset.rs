@@ -45,6 +45,8 @@ pub async fn run(r: &Request<'_>) -> Outcome {
         if flows > 0 {
             return Err(fault::dependency("a data flow uses the fileset"));
         }
+        let shared = r.control().refuse_shared(&on.fs, &fileset.path).await;
+        shared.map_err(|e| fault::of(&e))?;
         if !on.fs.allow_destroy && holds_files(r, &on, &fileset.path).await? {
             return Err(fault::state(
                 "the fileset holds files and the file system is not configured to allow their destruction",

@@ -75,13 +75,14 @@ fn places() {
         deletion_protection: true,
         quota: Some(Quota { size_limit: Some(u64::MAX), file_count_limit: None }),
         status: FilesetStatus::Created,
+        release: None,
         space_used: 5,
         files_used: 6,
         counted: None,
         created: Timestamp(1),
         updated: Timestamp(2),
     };
-    check("fileset.v1.json", &FilesetRecord::of(&fileset), |r| Ok(FilesetRecord::of(&r.noun()?)));
+    check("fileset.v1.json", &FilesetRecord::of(&fileset).unwrap(), |r| FilesetRecord::of(&r.noun()?));
     let store = ObjectStore {
         id: "store".into(),
         url: "http://127.0.0.1:9000".into(),

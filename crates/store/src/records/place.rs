@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use model::{Account, Declared, FileSystem, Fileset, ObjectStore, Quota, Timestamp};
+use model::{Account, Declared, FileSystem, Fileset, ObjectStore, Quota, Release, Timestamp};
 
 use super::words::{
     declared_name, dialect_name, fileset_status_name, origin_name, parse_declared, parse_dialect,
@@ -125,6 +125,12 @@ struct QuotaRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+struct ReleaseRecord {
+    root: String,
+    destroy: bool,
+}
+
+#[derive(Serialize, Deserialize)]
 pub(crate) struct FilesetRecord {
     id: String,
     account: String,
@@ -134,6 +140,8 @@ pub(crate) struct FilesetRecord {
     deletion_protection: bool,
     quota: Option<QuotaRecord>,
     status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    release: Option<ReleaseRecord>,
     space_used: u64,
     files_used: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,10 +156,14 @@ impl Record for FilesetRecord {
 }
 
 impl FilesetRecord {
-    pub(crate) fn of(f: &Fileset) -> Self {
+    pub(crate) fn of(f: &Fileset) -> Result<Self> {
+        let release = match &f.release {
+            Some(r) => Some(ReleaseRecord { root: path_text(&r.root)?, destroy: r.destroy }),
+            None => None,
+        };
         let quota =
             f.quota.map(|q| QuotaRecord { size_limit: q.size_limit, file_count_limit: q.file_count_limit });
-        Self {
+        Ok(Self {
             id: f.id.0.clone(),
             account: f.account.0.clone(),
             file_system: f.file_system.0.clone(),
@@ -160,12 +172,13 @@ impl FilesetRecord {
             deletion_protection: f.deletion_protection,
             quota,
             status: fileset_status_name(f.status).into(),
+            release,
             space_used: f.space_used,
             files_used: f.files_used,
             counted_us: f.counted.map(|t| t.0),
             created_us: f.created.0,
             updated_us: f.updated.0,
-        }
+        })
     }
 
     pub(crate) fn noun(self) -> Result<Fileset> {
@@ -180,6 +193,7 @@ impl FilesetRecord {
             deletion_protection: self.deletion_protection,
             quota,
             status: parse_fileset_status(&self.status)?,
+            release: self.release.map(|r| Release { root: r.root.into(), destroy: r.destroy }),
             space_used: self.space_used,
             files_used: self.files_used,
             counted: self.counted_us.map(Timestamp),
