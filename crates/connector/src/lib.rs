@@ -5,6 +5,8 @@
 //! reactor and its own connections, so lanes share nothing hot and their futures need not be `Send`;
 //! blocking file calls stall that lane's other transfers only.
 //!
+//! Records (topics, indexes, tables) have a contract of their own: [`records`].
+//!
 //! This crate knows no flow, no task and no door. Connectors implement it, the engine calls it, and
 //! [`conformance`] is the suite that every implementation runs.
 
@@ -14,6 +16,7 @@ mod entry;
 mod error;
 mod nowhere;
 mod path;
+pub mod records;
 mod tree;
 
 pub use digest::{Digest, DigestKind};
