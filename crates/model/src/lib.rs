@@ -7,6 +7,7 @@ mod event;
 mod flow;
 mod ids;
 mod ledger;
+mod pipeline;
 mod place;
 mod plan;
 mod task;
@@ -16,6 +17,10 @@ pub use event::{Event, EventKind, MAX_MESSAGE, TaskEvent, presentable};
 pub use flow::{Flow, FlowStatus};
 pub use ids::{AccountId, FileSystemId, FilesetId, FlowId, ObjectStoreId, TaskId, Timestamp};
 pub use ledger::{Imbalance, Ledger, Outcome, Tally};
+pub use pipeline::{
+    Connection, ConnectionId, DeadLetter, DeadStatus, DipTopic, EndKind, OnFailure, Pipeline,
+    PipelineDirection, PipelineEnd, PipelineId, PipelineStatus, Stage,
+};
 pub use place::{
     Account, Declared, Dialect, FileSystem, Fileset, FilesetStatus, ObjectStore, Origin, Product, Quota,
     Release, Sealed,
