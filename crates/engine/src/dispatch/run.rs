@@ -52,18 +52,22 @@ pub(super) async fn run(s: &Settings, stop: &Shutdown, task: Task, checkpoint: C
 
 /// Keeps the lease while the run is at work: its ends may take long to open (a fileset with a quota is
 /// counted), and a journal entry may wait long for a slow disk.
+///
+/// Both go on at once: a renewal that waits for the store's one writer must not keep a run from moving that
+/// holds it.
 async fn while_renewing(s: &Settings, task: &Task, run: impl Future<Output = Outcome>) -> Outcome {
-    let mut run = std::pin::pin!(run);
-    loop {
-        tokio::select! {
-            outcome = &mut run => return outcome,
-            () = tokio::time::sleep(s.lease.renewed_every) => {
-                let now = Timestamp(s.shared.clock.now().0);
-                if let Err(e) = s.store.renew(&task.id, task.attempt, now).await {
-                    tracing::warn!(task = %task.id, "the lease is not renewed: {e}");
-                }
+    let renewing = async {
+        loop {
+            tokio::time::sleep(s.lease.renewed_every).await;
+            let now = Timestamp(s.shared.clock.now().0);
+            if let Err(e) = s.store.renew(&task.id, task.attempt, now).await {
+                tracing::warn!(task = %task.id, "the lease is not renewed: {e}");
             }
         }
+    };
+    tokio::select! {
+        outcome = run => outcome,
+        never = renewing => never,
     }
 }
 
