@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use model::{Dialect, Product};
 
 use super::broker::BrokerConfig;
+use super::connections::{ConnectionConfig, Streams};
 use super::reader::Section;
 
 /// Where a secret comes from. A literal never prints.
@@ -175,6 +176,10 @@ pub struct Config {
     pub object_stores: Vec<ObjectStoreConfig>,
     /// The embedded broker, where there is one.
     pub broker: Option<BrokerConfig>,
+    /// Systems that pipelines use.
+    pub connections: Vec<ConnectionConfig>,
+    /// Pipelines.
+    pub streams: Streams,
 }
 
 /// Reads the whole file. Problems are collected in the section; the value only counts without any.
@@ -203,6 +208,8 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
         file_systems: Vec::new(),
         object_stores: Vec::new(),
         broker: None,
+        connections: Vec::new(),
+        streams: Streams::default(),
         data_dir,
     };
     root.section("listen", |s| listen(s, &mut config.listen, base));
@@ -227,6 +234,8 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     });
     let data_dir = config.data_dir.clone();
     root.section("broker", |s| config.broker = super::broker::read(s, base, &data_dir));
+    root.section("streams", |s| super::connections::streams(s, &mut config.streams));
+    root.sections("connection", |s| config.connections.push(super::connections::connection(s, base)));
     root.sections("account", |s| config.accounts.push(account(s, base)));
     root.sections("filesystem", |s| config.file_systems.push(file_system(s)));
     root.sections("object_store", |s| config.object_stores.push(object_store(s, base)));
@@ -234,7 +243,34 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     unique(root, "account", config.accounts.iter().map(|a| a.name.as_str()));
     unique(root, "filesystem", config.file_systems.iter().map(|f| f.id.as_str()));
     unique(root, "object_store", config.object_stores.iter().map(|o| o.id.as_str()));
+    unique(root, "connection", config.connections.iter().map(|c| c.id.as_str()));
+    refer(root, &config);
     config
+}
+
+/// What names another section has to find it.
+fn refer(root: &mut Section<'_, '_, '_>, config: &Config) {
+    let kafka = |id: &str| config.connections.iter().any(|c| c.id == id && c.kind == model::EndKind::Kafka);
+    if let Some(id) = config.streams.topics.as_deref().filter(|id| !kafka(id)) {
+        root.problem("streams.topics", format!("`{id}` is no [[connection]] of kind kafka"));
+    }
+    for c in &config.connections {
+        if c.embedded && config.broker.is_none() {
+            root.problem(
+                "connection",
+                format!("`{}` is the embedded broker, but there is no [broker]", c.id),
+            );
+        }
+        if let Some(store) = &c.object_store
+            && !store.is_empty()
+            && !config.object_stores.iter().any(|o| o.id == *store)
+        {
+            root.problem(
+                "connection",
+                format!("`{}` names the object_store `{store}`, which is not there", c.id),
+            );
+        }
+    }
 }
 
 pub(super) fn unique<'a>(
@@ -433,11 +469,15 @@ fn object_store(s: &mut Section<'_, '_, '_>, base: &Path) -> ObjectStoreConfig {
     }
 }
 
-fn is_http(url: &str) -> bool {
+pub(super) fn is_http(url: &str) -> bool {
     ["http://", "https://"].iter().any(|p| url.strip_prefix(p).is_some_and(|rest| !rest.is_empty()))
 }
 
-fn secret(s: &mut Section<'_, '_, '_>, keys: [&'static str; 3], base: &Path) -> Option<SecretSource> {
+pub(super) fn secret(
+    s: &mut Section<'_, '_, '_>,
+    keys: [&'static str; 3],
+    base: &Path,
+) -> Option<SecretSource> {
     let found = [
         s.text(keys[0]).map(SecretSource::Literal),
         s.text(keys[1]).map(|f| SecretSource::File(base.join(f))),

@@ -55,6 +55,12 @@ address = "127.0.0.1:9092"
 # name = "app"
 # password = "…"                    # or password_file, password_env
 
+# Pipelines of records (the CKafka door).
+[streams]
+# topics = "ckafka-7kd5rzza"        # cluster of serverless topics; default: the embedded broker
+# lanes = 4                         # consumers of one pipeline at most
+# dead_letters = "1GiB"             # kept for each pipeline before it stops
+
 [log]
 # level = "info"                    # or "engine=debug,info"
 # format = "text"                   # or "json"
@@ -87,4 +93,33 @@ operator = true
 # buckets = ["*"]
 # hosts = ["*.cos.ap-guangzhou.myqcloud.com"]
 # ca_file = "ca.pem"
+
+# A system that pipelines lead to or come from, by the id that requests name. password: or password_file, password_env.
+[[connection]]
+id = "ckafka-7kd5rzza"              # this one is the embedded broker
+kind = "kafka"
+embedded = true
+# [[connection]]
+# id = "ckafka-cluster1"
+# kind = "kafka"
+# bootstrap = "kafka1:9092,kafka2:9092"
+# security = "sasl_tls"             # "plaintext", "tls", "sasl_plaintext", "sasl_tls"
+# mechanism = "SCRAM-SHA-512"
+# user = "app"
+# password_file = "kafka.password"
+# [[connection]]
+# id = "resource-search01"
+# kind = "elastic"                  # Elasticsearch or OpenSearch; "clickhouse" and "function" have a url too
+# url = "http://127.0.0.1:9200"
+# [[connection]]
+# id = "resource-database"
+# kind = "postgresql"               # "mysql", "mariadb"
+# host = "127.0.0.1"
+# user = "wharf"
+# password_env = "DATABASE_PASSWORD"
+# [[connection]]
+# id = "archive"
+# kind = "bucket"
+# object_store = "minio"
+# bucket = "events"
 "#;

@@ -1,0 +1,130 @@
+//! A pipeline's two ends, made for each of its lanes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connector::records::{Batch, Context, Endpoint, RecordRef, RecordSink, RecordSource, SharedHost};
+use connector::{Error, ErrorKind, Result};
+use connector_kafka::KafkaAdmin;
+use control::{Caller, Control};
+use engine::pipeline::{Catalogue, Emit, Ends, Step};
+use model::{EndKind, OnFailure, Pipeline, PipelineEnd};
+
+use super::{Connectors, kinds};
+
+/// Looks ends up through control and opens their secrets.
+pub struct Lookup {
+    /// Resolves connections and buckets.
+    pub control: Control,
+    /// Opens secrets and knows the own cluster.
+    pub connectors: Arc<Connectors>,
+}
+
+#[async_trait]
+impl Catalogue for Lookup {
+    async fn resolve(&self, p: &Pipeline) -> Result<Arc<dyn Ends>> {
+        let source = self.end(p, &p.source).await?;
+        let sink = self.end(p, &p.sink).await?;
+        let mut copies = Vec::new();
+        for policy in [&p.on_failure, &p.on_refusal] {
+            if let OnFailure::Keep { copy: Some(to), .. } = policy {
+                copies.push(((**to).clone(), self.end(p, to).await?));
+            }
+        }
+        let chain = match &p.transform {
+            None => None,
+            Some(text) => Some(Arc::new(crate::transform::chain(text).map_err(|problems| {
+                let first = problems.first().map_or_else(String::new, |p| format!("{}: {}", p.field, p.reason));
+                Error::new(ErrorKind::Unacceptable, format!("the transform is wrong: {first}"))
+            })?)),
+        };
+        Ok(Arc::new(Made { source: (p.source.kind, source), sink: (p.sink.kind, sink), copies, chain }))
+    }
+}
+
+impl Lookup {
+    async fn end(&self, p: &Pipeline, end: &PipelineEnd) -> Result<Endpoint> {
+        let caller = Caller::server(p.account.clone());
+        let reached = self.control.reach(&caller, end).await.map_err(|e| {
+            let kind = match e.kind() {
+                control::ErrorKind::NotFound(_) => ErrorKind::NotFound,
+                _ => ErrorKind::Unavailable,
+            };
+            Error::new(kind, e.to_string())
+        })?;
+        self.connectors.endpoint(&reached)
+    }
+}
+
+struct Made {
+    source: (EndKind, Endpoint),
+    sink: (EndKind, Endpoint),
+    copies: Vec<(PipelineEnd, Endpoint)>,
+    chain: Option<Arc<transform::Chain>>,
+}
+
+impl Ends for Made {
+    fn splits(&self) -> Result<Option<usize>> {
+        let (EndKind::Kafka, endpoint) = &self.source else { return Ok(None) };
+        let admin = KafkaAdmin::new(endpoint)?;
+        connector_kafka::splits(&admin, &endpoint.options, Duration::from_secs(10)).map(Some)
+    }
+
+    fn source(&self, context: &Context) -> Result<Box<dyn RecordSource>> {
+        kinds::source(self.source.0, &self.source.1, context)
+    }
+
+    fn step(&self) -> Result<Option<Box<dyn Step>>> {
+        let step = |chain: &Arc<transform::Chain>| Box::new(Transforming::new(chain.clone())) as Box<dyn Step>;
+        Ok(self.chain.as_ref().map(step))
+    }
+
+    fn sink(&self, context: &Context, host: SharedHost) -> Result<Box<dyn RecordSink>> {
+        kinds::sink(self.sink.0, &self.sink.1, context, host)
+    }
+
+    fn copy(&self, to: &PipelineEnd, context: &Context, host: SharedHost) -> Result<Box<dyn RecordSink>> {
+        let found = self.copies.iter().find(|(end, _)| end == to);
+        let none = || Error::new(ErrorKind::NotFound, "there is no such place for copies of dead letters");
+        let (end, endpoint) = found.ok_or_else(none)?;
+        kinds::sink(end.kind, endpoint, context, host)
+    }
+}
+
+/// The transform's chain as a step of the engine.
+struct Transforming {
+    chain: Arc<transform::Chain>,
+    out: transform::Output,
+}
+
+impl Transforming {
+    fn new(chain: Arc<transform::Chain>) -> Self {
+        Self { chain, out: transform::Output::new() }
+    }
+}
+
+impl Step for Transforming {
+    fn apply(&mut self, batch: &Batch, now_ms: i64, out: &mut dyn Emit) {
+        let split = batch.split();
+        for (index, record) in batch.iter().enumerate() {
+            let seen = transform::Record {
+                value: record.value.unwrap_or_default(),
+                key: record.key,
+                topic: &split.topic,
+                partition: split.partition,
+                offset: record.offset,
+                timestamp_ms: record.timestamp_ms,
+            };
+            match self.chain.apply(&seen, now_ms, &mut self.out) {
+                transform::Outcome::Filtered => out.filtered(index),
+                transform::Outcome::Failed(failure) => out.failed(index, "transform", format_args!("{failure}")),
+                transform::Outcome::Emitted => {
+                    for value in self.out.values() {
+                        out.put(index, &RecordRef { value: Some(value), ..record });
+                    }
+                }
+            }
+        }
+    }
+}
