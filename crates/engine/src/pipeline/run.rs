@@ -1,0 +1,323 @@
+//! One claimed pipeline: its lanes, its journal, what is in its way, and how it comes to rest.
+//!
+//! A lane that fails is started anew after a pause that grows; its neighbours go on. What is in the way is told to the store
+//! when it changes. A run whose attempt is not the current one any more, or that could not renew its lease for most of the lease's
+//! length, cuts its lanes: they are dropped where they stand and write nothing more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use connector::records::Context;
+use model::{Pipeline, PipelineStatus};
+use runtime::{Bandwidth, Random, Shutdown, TaskKind};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::task::JoinSet;
+
+use super::clerk::Clerk;
+use super::feed::Share;
+use super::lane::{self, Run};
+use super::supervisor::{Hand, Settings};
+use super::{Trouble, Wish, replay};
+
+/// How often the journal is written.
+const BEAT: Duration = Duration::from_secs(1);
+/// Lanes of one pipeline at most.
+const MAX_LANES: u32 = 20;
+/// How long lanes may take to come to rest.
+pub(super) const REST: Duration = Duration::from_secs(15);
+/// The lane that replays dead letters.
+const REPLAY: u32 = 1000;
+
+/// Runs a claimed pipeline until it rests or is lost.
+pub(super) async fn run(s: &Settings, spare: &Semaphore, pipeline: Pipeline, hand: &Hand) {
+    let (id, attempt) = (pipeline.id.clone(), pipeline.attempt);
+    tracing::info!(pipeline = %id.0, attempt, "run");
+    let ended = match pipeline.status {
+        PipelineStatus::Pausing | PipelineStatus::Deleting => Ok(()),
+        _ => work(s, spare, pipeline, hand).await,
+    };
+    match ended {
+        Ok(()) => rest(s, &id, attempt).await,
+        Err(Trouble::Fenced) => {
+            tracing::warn!(pipeline = %id.0, attempt, "somebody else runs this pipeline now")
+        }
+        Err(Trouble::Failed(why)) => {
+            tracing::warn!(pipeline = %id.0, "the run ends, its lease runs out: {why}")
+        }
+    }
+}
+
+async fn work(s: &Settings, spare: &Semaphore, pipeline: Pipeline, hand: &Hand) -> Result<(), Trouble> {
+    let (id, attempt) = (pipeline.id.clone(), pipeline.attempt);
+    s.pipelines.began(&id, attempt).await?;
+    let cut = Shutdown::new();
+    let clerk = Arc::new(Clerk::open((id, attempt), s.pipelines.clone(), cut).await?);
+    let run = Arc::new(make(s, pipeline, hand, clerk));
+    let replays = Arc::new(Notify::new());
+    let mut beat = Beat { s, run: run.clone(), replays: replays.clone(), told: None, last: Instant::now() };
+    let mut lanes = JoinSet::new();
+    let begin = lanes_of(s, spare, &run);
+    let mut begin = std::pin::pin!(begin);
+    let mut room: Option<SemaphorePermit<'_>> = None;
+    let mut begun = false;
+    let mut tick = tokio::time::interval(BEAT);
+    loop {
+        tokio::select! {
+            biased;
+            () = run.clerk.cut.stopped() => break,
+            () = run.rest.stopped() => break,
+            _ = tick.tick() => beat.once().await?,
+            (count, extra) = &mut begin, if !begun => {
+                (begun, room) = (true, extra);
+                for n in 0..count {
+                    keep(&mut lanes, lane(s.random.clone(), run.clone(), n));
+                }
+                keep(&mut lanes, replaying(s.random.clone(), run.clone(), replays.clone()));
+            }
+        }
+    }
+    let quiet = async { while lanes.join_next().await.is_some() {} };
+    if tokio::time::timeout(REST, quiet).await.is_err() {
+        tracing::warn!(pipeline = %run.pipeline.id.0, "lanes did not come to rest in {REST:?}: they go on from their marks");
+    }
+    let fenced = run.clerk.cut.is_stopped();
+    run.clerk.cut.stop();
+    lanes.abort_all();
+    drop(room);
+    if fenced { Err(Trouble::Fenced) } else { run.clerk.write().await.map(drop) }
+}
+
+fn make(s: &Settings, pipeline: Pipeline, hand: &Hand, clerk: Arc<Clerk>) -> Run {
+    let context = Context {
+        pipeline: pipeline.id.0.clone(),
+        lane: 0,
+        clock: s.clock.clone(),
+        random: s.random.clone(),
+        budget: s.budget.clone(),
+    };
+    // A throttled lane takes small batches: a batch passes whole, and the next one waits for it.
+    let room = pipeline.bytes_per_s.map_or(u64::MAX, |b| (b / 4).max(1024));
+    Run {
+        bytes: Bandwidth::limited(pipeline.bytes_per_s.unwrap_or(0)),
+        records: Bandwidth::limited(pipeline.records_per_s.unwrap_or(0)),
+        share: Share { window: s.window(), copies: 1, room, budget: s.budget.clone() },
+        clerk,
+        desk: s.desk.clone(),
+        catalogue: s.catalogue.clone(),
+        live: hand.live.clone(),
+        rest: hand.rest.clone(),
+        context,
+        pipeline,
+    }
+}
+
+fn keep(lanes: &mut JoinSet<()>, future: impl Future<Output = ()> + Send + 'static) {
+    let handle = runtime::spawn(TaskKind::RunPipeline, future);
+    // The set's own task only waits, so that an abort of it leaves nothing half done.
+    lanes.spawn(async move {
+        let _ = handle.await;
+    });
+}
+
+/// How many lanes, with the room that those beyond the first take. Tries until it is known.
+async fn lanes_of<'a>(
+    s: &Settings,
+    spare: &'a Semaphore,
+    run: &Arc<Run>,
+) -> (u32, Option<SemaphorePermit<'a>>) {
+    let mut pauses = Pauses::new(s.random.clone());
+    let splits = loop {
+        let asked = async {
+            let ends = run.catalogue.resolve(&run.pipeline).await?;
+            let asked = runtime::aside("pipeline-splits", move || ends.splits()).await;
+            asked.unwrap_or_else(|why| Err(connector::Error::new(connector::ErrorKind::Other, why)))
+        };
+        match asked.await {
+            Ok(splits) => break splits.unwrap_or(1),
+            Err(e) => {
+                run.live.down(0, Some(e.to_string()));
+                tokio::time::sleep(pauses.next()).await;
+            }
+        }
+    };
+    let wanted = run.pipeline.lanes.unwrap_or(MAX_LANES).min(s.lanes).min(MAX_LANES);
+    let wanted = wanted.min(u32::try_from(splits).unwrap_or(u32::MAX)).max(1);
+    for extra in (1..wanted).rev() {
+        if let Ok(room) = spare.try_acquire_many(extra) {
+            return (extra + 1, Some(room));
+        }
+    }
+    (1, None)
+}
+
+/// Runs a lane again and again until the run rests or is cut.
+async fn lane(random: Random, run: Arc<Run>, number: u32) {
+    let mut pauses = Pauses::new(random);
+    while !over(&run) {
+        run.live.up(number);
+        let ended = run.on_thread(number, lane::work).await;
+        pause(&run, number, &mut pauses, ended).await;
+    }
+}
+
+/// Replays dead letters whenever there are some.
+async fn replaying(random: Random, run: Arc<Run>, wanted: Arc<Notify>) {
+    let mut pauses = Pauses::new(random);
+    while !over(&run) {
+        tokio::select! {
+            () = wanted.notified() => {}
+            () = run.rest.stopped() => return,
+            () = run.clerk.cut.stopped() => return,
+        }
+        run.live.up(REPLAY);
+        let ended = run.on_thread(REPLAY, replay::work).await;
+        pause(&run, REPLAY, &mut pauses, ended).await;
+    }
+}
+
+fn over(run: &Run) -> bool {
+    run.rest.is_stopped() || run.clerk.cut.is_stopped()
+}
+
+/// Notes how a lane ended, and waits before it is started again.
+async fn pause(run: &Run, number: u32, pauses: &mut Pauses, ended: connector::Result<()>) {
+    let Err(e) = ended else {
+        run.live.down(number, None);
+        return;
+    };
+    if over(run) {
+        tracing::info!(pipeline = %run.pipeline.id.0, lane = number, "not everything was settled: {e}");
+        run.live.down(number, None);
+        return;
+    }
+    tracing::warn!(pipeline = %run.pipeline.id.0, lane = number, "the lane is started anew: {e}");
+    if run.live.down(number, Some(e.to_string())) {
+        pauses.reset();
+    }
+    tokio::select! {
+        () = tokio::time::sleep(pauses.next()) => {}
+        () = run.rest.stopped() => {}
+        () = run.clerk.cut.stopped() => {}
+    }
+}
+
+/// Once a second: the journal or the lease, live numbers, what is in the way.
+struct Beat<'a> {
+    s: &'a Settings,
+    run: Arc<Run>,
+    replays: Arc<Notify>,
+    told: Option<Option<String>>,
+    last: Instant,
+}
+
+impl Beat<'_> {
+    async fn once(&mut self) -> Result<(), Trouble> {
+        let run = &self.run;
+        run.live.beat(run.clerk.ledger());
+        let due = self.last.elapsed() >= self.s.lease.renewed_every.min(Duration::from_secs(5));
+        let answer = if run.clerk.is_dirty() {
+            run.clerk.write().await
+        } else if due || self.told.is_none() {
+            let renewed = s_renew(self.s, run).await;
+            run.clerk.watch(renewed)
+        } else {
+            return self.explain().await;
+        };
+        match answer {
+            Ok(wish) => {
+                self.last = Instant::now();
+                match wish {
+                    Wish::Run => {}
+                    Wish::Replay => self.replays.notify_one(),
+                    Wish::Rest => run.rest.stop(),
+                }
+                self.explain().await
+            }
+            Err(Trouble::Fenced) => Ok(()),
+            Err(Trouble::Failed(why)) => {
+                tracing::warn!(pipeline = %run.pipeline.id.0, "the journal can't be written: {why}");
+                if self.last.elapsed() >= self.s.lease.length * 3 / 4 {
+                    // Another server may take it over soon.
+                    run.clerk.cut.stop();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn explain(&mut self) -> Result<(), Trouble> {
+        let error = self.run.live.error();
+        let known = match &self.told {
+            Some(told) => told,
+            None => &self.run.pipeline.error,
+        };
+        if *known != error {
+            let clerk = &self.run.clerk;
+            let told = self.s.pipelines.explain(&clerk.id, clerk.attempt, error.as_deref()).await;
+            if clerk.watch(told).is_err() {
+                return Ok(());
+            }
+        }
+        self.told = Some(error);
+        Ok(())
+    }
+}
+
+async fn s_renew(s: &Settings, run: &Run) -> Result<Wish, Trouble> {
+    s.pipelines.renew(&run.clerk.id, run.clerk.attempt).await
+}
+
+/// Tries for a while: else the pipeline looks at work until its lease has run out.
+async fn rest(s: &Settings, id: &model::PipelineId, attempt: u32) {
+    for wait_s in [1, 2, 4, 0] {
+        match s.pipelines.rest(id, attempt).await {
+            Ok(()) => return tracing::info!(pipeline = %id.0, "at rest"),
+            Err(Trouble::Fenced) => return,
+            Err(Trouble::Failed(why)) => {
+                tracing::warn!(pipeline = %id.0, "its rest can't be recorded: {why}")
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(wait_s)).await;
+    }
+}
+
+/// Pauses of 1 s, 2 s, 4 s … 60 s, each shortened by up to a half by chance.
+struct Pauses {
+    random: Random,
+    next: Duration,
+}
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_secs(1);
+    const LAST: Duration = Duration::from_secs(60);
+
+    fn new(random: Random) -> Self {
+        Self { random, next: Self::FIRST }
+    }
+
+    fn next(&mut self) -> Duration {
+        let [chance] = self.random.bytes();
+        let pause = self.next.mul_f64(1.0 - f64::from(chance) / 512.0);
+        self.next = (self.next * 2).min(Self::LAST);
+        pause
+    }
+
+    fn reset(&mut self) {
+        self.next = Self::FIRST;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_minute() {
+        let mut p = Pauses::new(Random::system());
+        let all: Vec<_> = (0..10).map(|_| p.next()).collect();
+        assert!(all[0] <= Pauses::FIRST && all[0] >= Pauses::FIRST / 2);
+        assert!(all[9] <= Pauses::LAST && all[9] >= Pauses::LAST / 2);
+        p.reset();
+        assert!(p.next() <= Pauses::FIRST);
+    }
+}
