@@ -23,13 +23,13 @@ mod link;
 mod listing;
 mod metadata;
 mod ops;
-mod retry;
 mod sign;
 mod source;
 mod tree;
 mod upload;
-mod wire;
 mod xml;
+
+use http_pool::retry;
 
 pub use client::Client;
 pub use endpoint::{Addressing, Credentials, Dialect, Endpoint, ListingMode, Secret, Site, Timeouts};

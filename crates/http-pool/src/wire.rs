@@ -5,34 +5,34 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::endpoint::Site;
-
 /// An open stream.
-pub(crate) enum Wire {
+pub enum Wire {
+    /// TCP.
     Plain(TcpStream),
+    /// TLS over it.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Connects to the site (for a bucket, with virtual hosts).
-pub(crate) async fn connect(site: &Site, bucket: &str) -> io::Result<Wire> {
-    let host = site.host_name(bucket);
-    let tcp = TcpStream::connect((host.as_str(), site.address.port)).await?;
+/// Connects to a host (a name or an address, no brackets), with TLS where a configuration for it is given.
+///
+/// # Errors
+/// `InvalidData` when the peer is not who it should be (TLS), else the system's.
+pub async fn connect(host: &str, port: u16, tls: Option<&Arc<rustls::ClientConfig>>) -> io::Result<Wire> {
+    let tcp = TcpStream::connect((host, port)).await?;
     tcp.set_nodelay(true)?;
-    match &site.tls {
-        None => Ok(Wire::Plain(tcp)),
-        Some(config) => {
-            let name =
-                Site::server_name(&host).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-            let tls = tokio_rustls::TlsConnector::from(config.clone()).connect(name, tcp).await?;
-            Ok(Wire::Tls(Box::new(tls)))
-        }
-    }
+    let Some(config) = tls else { return Ok(Wire::Plain(tcp)) };
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, format!("tls name {host}: {e}")))?;
+    let tls = tokio_rustls::TlsConnector::from(config.clone()).connect(name, tcp).await?;
+    Ok(Wire::Tls(Box::new(tls)))
 }
 
 macro_rules! each {

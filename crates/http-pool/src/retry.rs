@@ -14,30 +14,32 @@ const COST: i64 = 10;
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(20);
 /// A `Retry-After` longer than this is not waited for.
-pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(60);
+pub const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
 /// The shared budget.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     units: AtomicI64,
     full: i64,
 }
 
 impl Budget {
-    pub(crate) fn new(retries: u32) -> Self {
+    /// A full one.
+    #[must_use]
+    pub fn new(retries: u32) -> Self {
         let full = i64::from(retries) * COST;
         Self { units: AtomicI64::new(full), full }
     }
 
     /// Takes the price of one retry, if it is there.
-    pub(crate) fn take(&self) -> bool {
+    pub fn take(&self) -> bool {
         self.units
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |u| (u >= COST).then(|| u - COST))
             .is_ok()
     }
 
     /// A success pays one unit. Costs nothing while the budget is full.
-    pub(crate) fn pay(&self) {
+    pub fn pay(&self) {
         if self.units.load(Ordering::Relaxed) < self.full {
             self.units.fetch_add(1, Ordering::Relaxed);
         }
@@ -45,7 +47,7 @@ impl Budget {
 }
 
 /// How long to wait before retry number `attempt` (from 0).
-pub(crate) fn pause(attempt: u32, throttled: bool, asked: Option<Duration>, random: &Random) -> Duration {
+pub fn pause(attempt: u32, throttled: bool, asked: Option<Duration>, random: &Random) -> Duration {
     let base = if throttled { FIRST * 4 } else { FIRST };
     let longest = base.saturating_mul(1 << attempt.min(16)).min(LONGEST);
     let [a, b] = random.bytes::<2>();
@@ -55,7 +57,7 @@ pub(crate) fn pause(attempt: u32, throttled: bool, asked: Option<Duration>, rand
 }
 
 /// Reads `Retry-After` in seconds; a date is not worth the trouble.
-pub(crate) fn retry_after(value: Option<&http::HeaderValue>) -> Option<Duration> {
+pub fn retry_after(value: Option<&http::HeaderValue>) -> Option<Duration> {
     value?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
