@@ -3,6 +3,8 @@
 //! Every call blocks, for the time that it is given at most; call it where blocking is allowed. One producer for each cluster is made
 //! when it is first needed and kept; readers live for one call.
 
+mod groups;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +15,8 @@ use connector::{Error, ErrorKind, Result};
 use crate::fault::during;
 use crate::options::Connection;
 use crate::raw::{Client, Code, Fault, Fetched, List, NewTopic, Outgoing, Place, Queue, Settings, Topic};
+
+pub use groups::splits;
 
 /// Records that one call gives or takes, at most.
 const RECORDS: usize = 1000;

@@ -30,7 +30,7 @@ mod raw;
 mod sink;
 mod source;
 
-pub use admin::{Found, GroupOffset, KafkaAdmin, OffsetsFor, TopicInfo, TopicSpec};
+pub use admin::{Found, GroupOffset, KafkaAdmin, OffsetsFor, TopicInfo, TopicSpec, splits};
 pub use options::{check_connection, check_sink, check_source};
 pub use probe::probe;
 pub use sink::{KafkaSink, sink};

@@ -10,6 +10,7 @@
 #![allow(unsafe_code, reason = "calls into the C library")]
 
 mod client;
+mod groups;
 mod list;
 mod messages;
 mod producer;

@@ -7,6 +7,7 @@
 mod cluster;
 pub mod kinds;
 pub mod pipelines;
+mod transforms;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -23,7 +24,7 @@ use control::{
 use model::{EndKind, Sealed};
 use store::{Purpose, SealKey};
 
-pub use cluster::Own;
+pub use cluster::{Own, TopicUsers};
 
 /// Every question to a cluster is answered or given up within this time.
 const WAIT: Duration = Duration::from_secs(8);
@@ -129,14 +130,14 @@ impl Streams for Connectors {
     }
 
     fn check_transform(&self, transform: &str) -> Vec<Problem> {
-        match crate::transform::chain(transform) {
+        match transforms::chain(transform) {
             Ok(_) => Vec::new(),
             Err(problems) => problems,
         }
     }
 
     fn transform(&self, transform: &str, topic: &str, records: Vec<NewRecord>) -> Result<Vec<Transformed>> {
-        let chain = crate::transform::chain(transform).map_err(|p| {
+        let chain = transforms::chain(transform).map_err(|p| {
             let words: Vec<_> = p.iter().map(|p| format!("{}: {}", p.field, p.reason)).collect();
             Error::new(ErrorKind::Unacceptable, words.join("; "))
         })?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use connector::records::{Batch, Context, Endpoint, RecordRef, RecordSink, RecordSource, SharedHost};
 use connector::{Error, ErrorKind, Result};
-use connector_kafka::KafkaAdmin;
 use control::{Caller, Control};
 use engine::pipeline::{Catalogue, Emit, Ends, Step};
 use model::{EndKind, OnFailure, Pipeline, PipelineEnd};
@@ -34,7 +33,7 @@ impl Catalogue for Lookup {
         }
         let chain = match &p.transform {
             None => None,
-            Some(text) => Some(Arc::new(crate::transform::chain(text).map_err(|problems| {
+            Some(text) => Some(Arc::new(super::transforms::chain(text).map_err(|problems| {
                 let first = problems.first().map_or_else(String::new, |p| format!("{}: {}", p.field, p.reason));
                 Error::new(ErrorKind::Unacceptable, format!("the transform is wrong: {first}"))
             })?)),
@@ -67,8 +66,7 @@ struct Made {
 impl Ends for Made {
     fn splits(&self) -> Result<Option<usize>> {
         let (EndKind::Kafka, endpoint) = &self.source else { return Ok(None) };
-        let admin = KafkaAdmin::new(endpoint)?;
-        connector_kafka::splits(&admin, &endpoint.options, Duration::from_secs(10)).map(Some)
+        connector_kafka::splits(endpoint, Duration::from_secs(10)).map(Some)
     }
 
     fn source(&self, context: &Context) -> Result<Box<dyn RecordSource>> {
