@@ -34,7 +34,7 @@ pub struct ConnectionConfig {
     pub ca_file: Option<PathBuf>,
     /// For buckets: the object store of the catalogue.
     pub object_store: Option<String>,
-    /// What a door needs to know of it beside (bucket, prefix).
+    /// What a door needs to know of it beside, for requests that can't say it (bucket, prefix, index).
     pub attributes: Vec<(&'static str, String)>,
 }
 
@@ -112,6 +112,9 @@ pub fn connection(s: &mut Section<'_, '_, '_>, base: &Path) -> ConnectionConfig 
                 s.problem("url", "must start with http:// or https://");
             }
             config.address.insert("url".to_owned(), url.into());
+            if let (EndKind::Elastic, Some(index)) = (kind, s.text("index")) {
+                config.attributes.push(("index", index));
+            }
         }
     }
     if kind != EndKind::Bucket {
