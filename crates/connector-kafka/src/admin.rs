@@ -309,11 +309,14 @@ impl KafkaAdmin {
     }
 
     fn bounds(&self, topic: &str, partition: i32, wait: Duration) -> Result<(i64, i64)> {
+        let none = || Error::new(ErrorKind::NotFound, format!("there is no {topic}-{partition}"));
+        if !(0..self.partitions(topic, wait)?).contains(&partition) {
+            return Err(none());
+        }
         let place = |spec| -> Result<i64> {
             let mut list = List::new(1);
             list.add(topic, partition, spec, None).map_err(|e| self.fail(e))?;
             let places = self.client.list_offsets(&list, true, wait).map_err(|e| self.fail(e))?;
-            let none = || Error::new(ErrorKind::NotFound, format!("there is no {topic}-{partition}"));
             places.into_iter().next().ok_or_else(none).and_then(|p| self.good(p)).map(|p| p.offset)
         };
         Ok((place(-2)?, place(-1)?))

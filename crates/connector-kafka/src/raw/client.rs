@@ -232,6 +232,12 @@ impl Client {
             .map_err(|e| self.explain(e))
     }
 
+    /// Where the next message will be taken from: fills in offsets.
+    pub(crate) fn positions(&self, list: &List) -> Result<(), Fault> {
+        // Safety: the list is written to by the library while the call lasts.
+        Fault::code(unsafe { sys::rd_kafka_position(self.rk, list.ptr()) })
+    }
+
     /// Low and high end of a partition as of the last fetch.
     pub(crate) fn watermarks(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
         let name = c_text(topic).ok()?;

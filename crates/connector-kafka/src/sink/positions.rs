@@ -40,7 +40,14 @@ pub(super) fn prepare(client: &Arc<Client>) -> Result<Arc<Topic>> {
             Err(e) => return Err(doing(e)),
         }
     }
-    Ok(Arc::new(Topic::new(client, TOPIC).map_err(&doing)?))
+    // The library keeps for a while that there was none, unless it is told.
+    for _ in 0..50 {
+        if partitions(client, TOPIC).map_err(&doing)?.is_some() {
+            return Ok(Arc::new(Topic::new(client, TOPIC).map_err(&doing)?));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Err(Error::new(ErrorKind::Unavailable, format!("{TOPIC} was made, but is not seen yet")))
 }
 
 fn key(pipeline: &str, split: &Split) -> String {
