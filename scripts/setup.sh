@@ -102,11 +102,15 @@ node_sdks() {
   fi
 }
 
-# Kafka for comparison, and an old librdkafka beside the current one: extras as well.
+# Kafka for comparison, an old librdkafka beside the current one, and OpenSearch to write to: extras as well.
 kafka_peers() {
   apt_packages maven:/usr/bin/mvn openjdk-17-jre-headless:/usr/bin/java kcat:/usr/bin/kcat
   if ! scripts/kafka/fetch.sh >"$logs/kafka.log" 2>&1; then
     step "Apache Kafka could not be had ($logs/kafka.log); its tests will be skipped"
+  fi
+  apt_packages openjdk-17-jdk-headless:/usr/bin/javac
+  if ! scripts/opensearch/fetch.sh >"$logs/opensearch.log" 2>&1; then
+    step "OpenSearch could not be had ($logs/opensearch.log); its tests will be skipped"
   fi
   [ -d .cache/rdkafka-2.0/confluent_kafka ] && return 0
   if ! .cache/venv/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --target .cache/rdkafka-2.0 \

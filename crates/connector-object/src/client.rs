@@ -217,7 +217,10 @@ impl Client {
             }
         }
         let host = site.host_name(bucket);
-        let connecting = timeout(site.config.timeouts.connect, http_pool::connect(&host, site.address.port, site.tls.as_ref()));
+        let connecting = timeout(
+            site.config.timeouts.connect,
+            http_pool::connect(&host, site.address.port, site.tls.as_ref()),
+        );
         let wire = match connecting.await {
             Ok(Ok(wire)) => wire,
             Ok(Err(e)) => {

@@ -15,6 +15,7 @@ mod batch;
 mod book;
 mod sink;
 mod source;
+mod tray;
 
 pub use batch::{Batch, BatchBuilder, Headers, RecordRef, Split};
 pub use book::{Account, Books, Mark, Unit};
@@ -22,3 +23,4 @@ pub use sink::{
     Context, Endpoint, Host, Lag, Problem, RecordSink, Refused, Ruling, Secret, Settled, SharedHost,
 };
 pub use source::{GroupToken, Polled, RecordSource};
+pub use tray::{Ticket, Tray};

@@ -76,4 +76,3 @@ pub fn tls_config(ca_pem: Option<&[u8]>) -> Result<Arc<rustls::ClientConfig>, St
         .map_err(|e| format!("tls: {e}"))?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
-

@@ -286,7 +286,10 @@ pub(crate) fn broken(what: &str, cause: impl Into<Box<dyn std::error::Error + Se
 }
 
 /// Who gives the rest of a request's body while it is being sent.
-#[allow(async_fn_in_trait, reason = "used with concrete types only, so their futures are Send where they can be")]
+#[allow(
+    async_fn_in_trait,
+    reason = "used with concrete types only, so their futures are Send where they can be"
+)]
 pub trait Supplier {
     /// Is there room and something left?
     fn wants(&self) -> bool;

@@ -95,6 +95,10 @@ impl Answer {
 /// Connections to one server. Use it on the runtime that first used it.
 pub struct Pool {
     remote: Remote,
+    #[allow(
+        clippy::vec_box,
+        reason = "a link is large and moves between the stack and here with each request"
+    )]
     free: Mutex<Vec<Box<Link>>>,
 }
 
@@ -137,7 +141,9 @@ impl Pool {
                 Err(e) if link.used && may_be_stale && e.kind() == ErrorKind::Unavailable => {
                     may_be_stale = false;
                 }
-                Err(e) => return Err(e.context(format_args!("{} {}", call.method, self.remote.address.authority))),
+                Err(e) => {
+                    return Err(e.context(format_args!("{} {}", call.method, self.remote.address.authority)));
+                }
             }
         }
     }
@@ -151,9 +157,9 @@ impl Pool {
     }
 
     async fn link(&self, kept: bool) -> Result<Box<Link>> {
-        while kept {
+        loop {
             let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(mut link) = free else { break };
+            let Some(mut link) = free.filter(|_| kept) else { break };
             if link.ready().await && link.is_open() {
                 return Ok(link);
             }

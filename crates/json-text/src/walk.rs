@@ -190,12 +190,16 @@ mod tests {
     #[test]
     fn members_and_items_come_in_order() {
         let json = br#" { "a" : [1, {"x":"}]"} , "y"] ,"b\n":"q\"" , "c":null,"d":-1.5} "#;
-        let all: Vec<_> =
-            members(json).map(|(k, v)| (std::str::from_utf8(k).unwrap(), std::str::from_utf8(v).unwrap())).collect();
+        let all: Vec<_> = members(json)
+            .map(|(k, v)| (std::str::from_utf8(k).unwrap(), std::str::from_utf8(v).unwrap()))
+            .collect();
         let expected =
             [("a", "[1, {\"x\":\"}]\"} , \"y\"]"), ("b\\n", "\"q\\\"\""), ("c", "null"), ("d", "-1.5")];
         assert_eq!(all, expected);
-        assert_eq!(Items::of(all[0].1.as_bytes()).collect::<Vec<_>>(), [&b"1"[..], b"{\"x\":\"}]\"}", b"\"y\""]);
+        assert_eq!(
+            Items::of(all[0].1.as_bytes()).collect::<Vec<_>>(),
+            [&b"1"[..], b"{\"x\":\"}]\"}", b"\"y\""]
+        );
         assert!(key_is(b"b\\n", "b\n"));
         for broken in [&b"{\"a\":"[..], b"{", b"", b"[1", b"{\"a", b"{\"a\":\"x", b"{}", b"[]", b"{\"a\\"] {
             assert!(members(broken).count() + Items::of(broken).count() <= 1);
