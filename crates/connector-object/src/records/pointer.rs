@@ -11,6 +11,9 @@ use crate::fault::Fault;
 /// Of earlier owners whose object may still appear this many are remembered.
 const MAX_RIVALS: usize = 8;
 
+/// How often an owner that is at work may get in between.
+const CONTESTS: usize = 8;
+
 /// The pointer's text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Text {
@@ -61,12 +64,23 @@ fn later(a: Option<Mark>, b: Option<Mark>) -> Option<Mark> {
 }
 
 impl Pointer {
-    /// Takes a split over: finds out how far it is, ends what an older owner left unfinished, and writes our word.
+    /// Takes a split over: finds out how far it is, ends what an older owner left unfinished, and writes our word. An
+    /// older owner that is still at work may move the pointer meanwhile; then it is looked at again.
     pub(super) async fn take_over(
         store: &Store,
         key: String,
         known: Option<Mark>,
     ) -> Result<(Self, Option<Mark>)> {
+        for _ in 0..CONTESTS {
+            match Self::contest(store, key.clone(), known).await {
+                Err(e) if e.kind() == ErrorKind::Changed => {}
+                done => return done,
+            }
+        }
+        Self::contest(store, key, known).await
+    }
+
+    async fn contest(store: &Store, key: String, known: Option<Mark>) -> Result<(Self, Option<Mark>)> {
         let found = store.read(&key).await?;
         let (mut text, etag) = match &found {
             None => (Text::default(), None),
