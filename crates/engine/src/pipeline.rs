@@ -34,4 +34,4 @@ mod supervisor;
 pub use live::{Live, Snapshot};
 pub use seams::{Catalogue, DeadDesk, Ends, Entry, Pipelines, Queued, Trouble, Wish};
 pub use step::{Emit, Step};
-pub use supervisor::{Settings, Supervisor};
+pub use supervisor::{Pauses, Settings, Supervisor};

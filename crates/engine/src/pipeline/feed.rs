@@ -183,13 +183,13 @@ pub(super) struct Outlet {
 }
 
 /// Makes a source and serves it until the lane stops it or is gone. Blocks.
-pub(super) fn serve(make: impl FnOnce() -> Result<Box<dyn RecordSource>>, share: Share, out: Outlet) {
+pub(super) fn serve(make: impl FnOnce() -> Result<Box<dyn RecordSource>>, share: Share, out: &Outlet) {
     let failed = match make() {
         Err(e) => Some(e),
         Ok(source) => {
             let _ = out.tell.blocking_send(Event::Ready(source.group()));
             let served =
-                Feed { source, share, out: &out, epoch: 0, looked: None, started: Vec::new(), trouble: None };
+                Feed { source, share, out, epoch: 0, looked: None, started: Vec::new(), trouble: None };
             served.run().err()
         }
     };

@@ -93,7 +93,7 @@ pub(super) async fn work(run: Arc<Run>, context: Context, ends: Arc<dyn Ends>) -
     share.copies = if lane.step.is_some() { 2 } else { 1 };
     let gate = intake.gate.clone();
     let source = runtime::aside("pipeline-source", move || {
-        feed::serve(|| ends.source(&context), share, outlet);
+        feed::serve(|| ends.source(&context), share, &outlet);
     });
     let source = runtime::spawn_local(TaskKind::LaneWork, source);
     let ended = lane.serve(&mut intake).await;

@@ -35,6 +35,9 @@ const LETTERS: usize = 500;
 /// Their bytes, about.
 const BYTES: u64 = 1 << 20;
 
+/// Letters that failed again: turn, kind, reason.
+type Again = Vec<(i64, String, String)>;
+
 /// Replays what is queued, then ends.
 pub(super) async fn work(run: Arc<Run>, context: Context, ends: Arc<dyn Ends>) -> Result<()> {
     let round = Rc::new(RefCell::new(HashMap::new()));
@@ -50,7 +53,7 @@ pub(super) async fn work(run: Arc<Run>, context: Context, ends: Arc<dyn Ends>) -
     while !replay.run.rest.is_stopped() {
         let letters = replay.desk.queued(after).await?;
         let Some(last) = letters.last() else { break };
-        let bytes = letters.iter().map(|q| held(q)).sum();
+        let bytes = letters.iter().map(held).sum();
         after = last.turn;
         let _lease = replay.run.share.budget.lease(bytes).await;
         replay.round(letters).await?;
@@ -78,7 +81,7 @@ impl Desk {
         told.map_err(|t| clerk::error("replays can't be recorded", t))
     }
 
-    async fn again(&self, failed: Vec<(i64, String, String)>) -> Result<()> {
+    async fn again(&self, failed: Again) -> Result<()> {
         if failed.is_empty() {
             return Ok(());
         }
@@ -156,7 +159,7 @@ impl Replay {
     }
 
     /// A unit of letters of one split, and those that fail in the transform again.
-    fn unit(&mut self, original: &Split, letters: &[Queued]) -> Result<(Unit, Vec<(i64, String, String)>)> {
+    fn unit(&mut self, original: &Split, letters: &[Queued]) -> Result<(Unit, Again)> {
         let first = letters.first().map_or(0, |q| q.turn);
         let now_ms = self.context.clock.now().millis();
         let mut c = Collector {
@@ -195,7 +198,7 @@ struct Collector {
     out: BatchBuilder,
     weights: Vec<u32>,
     before: Account,
-    failed: Vec<(i64, String, String)>,
+    failed: Again,
     turn: i64,
     weight: u64,
     /// Only this one of the records that are made goes on.

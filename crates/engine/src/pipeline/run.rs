@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::clerk::Clerk;
 use super::feed::Share;
 use super::lane::{self, Run};
-use super::supervisor::{Hand, Settings};
+use super::supervisor::{Hand, Pauses, Settings};
 use super::{Trouble, Wish, replay};
 
 /// How often the journal is written.
@@ -70,9 +70,9 @@ async fn work(s: &Settings, spare: &Semaphore, pipeline: Pipeline, hand: &Hand) 
             (count, extra) = &mut begin, if !begun => {
                 (begun, room) = (true, extra);
                 for n in 0..count {
-                    keep(&mut lanes, lane(s.random.clone(), run.clone(), n));
+                    keep(&mut lanes, lane(waits(s), run.clone(), n));
                 }
-                keep(&mut lanes, replaying(s.random.clone(), run.clone(), replays.clone()));
+                keep(&mut lanes, replaying(waits(s), run.clone(), replays.clone()));
             }
         }
     }
@@ -111,6 +111,10 @@ fn make(s: &Settings, pipeline: Pipeline, hand: &Hand, clerk: Arc<Clerk>) -> Run
     }
 }
 
+fn waits(s: &Settings) -> Waits {
+    Waits::new(s.random.clone(), s.pauses)
+}
+
 fn keep(lanes: &mut JoinSet<()>, future: impl Future<Output = ()> + Send + 'static) {
     let handle = runtime::spawn(TaskKind::RunPipeline, future);
     // The set's own task only waits, so that an abort of it leaves nothing half done.
@@ -125,7 +129,7 @@ async fn lanes_of<'a>(
     spare: &'a Semaphore,
     run: &Arc<Run>,
 ) -> (u32, Option<SemaphorePermit<'a>>) {
-    let mut pauses = Pauses::new(s.random.clone());
+    let mut waits = waits(s);
     let splits = loop {
         let asked = async {
             let ends = run.catalogue.resolve(&run.pipeline).await?;
@@ -136,7 +140,7 @@ async fn lanes_of<'a>(
             Ok(splits) => break splits.unwrap_or(1),
             Err(e) => {
                 run.live.down(0, Some(e.to_string()));
-                tokio::time::sleep(pauses.next()).await;
+                tokio::time::sleep(waits.next()).await;
             }
         }
     };
@@ -151,18 +155,16 @@ async fn lanes_of<'a>(
 }
 
 /// Runs a lane again and again until the run rests or is cut.
-async fn lane(random: Random, run: Arc<Run>, number: u32) {
-    let mut pauses = Pauses::new(random);
+async fn lane(mut waits: Waits, run: Arc<Run>, number: u32) {
     while !over(&run) {
         run.live.up(number);
         let ended = run.on_thread(number, lane::work).await;
-        pause(&run, number, &mut pauses, ended).await;
+        pause(&run, number, &mut waits, ended).await;
     }
 }
 
 /// Replays dead letters whenever there are some.
-async fn replaying(random: Random, run: Arc<Run>, wanted: Arc<Notify>) {
-    let mut pauses = Pauses::new(random);
+async fn replaying(mut waits: Waits, run: Arc<Run>, wanted: Arc<Notify>) {
     while !over(&run) {
         tokio::select! {
             () = wanted.notified() => {}
@@ -171,7 +173,10 @@ async fn replaying(random: Random, run: Arc<Run>, wanted: Arc<Notify>) {
         }
         run.live.up(REPLAY);
         let ended = run.on_thread(REPLAY, replay::work).await;
-        pause(&run, REPLAY, &mut pauses, ended).await;
+        if ended.is_err() {
+            wanted.notify_one();
+        }
+        pause(&run, REPLAY, &mut waits, ended).await;
     }
 }
 
@@ -180,7 +185,7 @@ fn over(run: &Run) -> bool {
 }
 
 /// Notes how a lane ended, and waits before it is started again.
-async fn pause(run: &Run, number: u32, pauses: &mut Pauses, ended: connector::Result<()>) {
+async fn pause(run: &Run, number: u32, waits: &mut Waits, ended: connector::Result<()>) {
     let Err(e) = ended else {
         run.live.down(number, None);
         return;
@@ -192,10 +197,10 @@ async fn pause(run: &Run, number: u32, pauses: &mut Pauses, ended: connector::Re
     }
     tracing::warn!(pipeline = %run.pipeline.id.0, lane = number, "the lane is started anew: {e}");
     if run.live.down(number, Some(e.to_string())) {
-        pauses.reset();
+        waits.reset();
     }
     tokio::select! {
-        () = tokio::time::sleep(pauses.next()) => {}
+        () = tokio::time::sleep(waits.next()) => {}
         () = run.rest.stopped() => {}
         () = run.clerk.cut.stopped() => {}
     }
@@ -218,7 +223,8 @@ impl Beat<'_> {
         let answer = if run.clerk.is_dirty() {
             run.clerk.write().await
         } else if due || self.told.is_none() {
-            let renewed = s_renew(self.s, run).await;
+            let clerk = &run.clerk;
+            let renewed = self.s.pipelines.renew(&clerk.id, clerk.attempt).await;
             run.clerk.watch(renewed)
         } else {
             return self.explain().await;
@@ -263,10 +269,6 @@ impl Beat<'_> {
     }
 }
 
-async fn s_renew(s: &Settings, run: &Run) -> Result<Wish, Trouble> {
-    s.pipelines.renew(&run.clerk.id, run.clerk.attempt).await
-}
-
 /// Tries for a while: else the pipeline looks at work until its lease has run out.
 async fn rest(s: &Settings, id: &model::PipelineId, attempt: u32) {
     for wait_s in [1, 2, 4, 0] {
@@ -281,29 +283,27 @@ async fn rest(s: &Settings, id: &model::PipelineId, attempt: u32) {
     }
 }
 
-/// Pauses of 1 s, 2 s, 4 s … 60 s, each shortened by up to a half by chance.
-struct Pauses {
+/// What is left of [`Pauses`].
+struct Waits {
     random: Random,
+    pauses: Pauses,
     next: Duration,
 }
 
-impl Pauses {
-    const FIRST: Duration = Duration::from_secs(1);
-    const LAST: Duration = Duration::from_secs(60);
-
-    fn new(random: Random) -> Self {
-        Self { random, next: Self::FIRST }
+impl Waits {
+    fn new(random: Random, pauses: Pauses) -> Self {
+        Self { random, pauses, next: pauses.first }
     }
 
     fn next(&mut self) -> Duration {
         let [chance] = self.random.bytes();
-        let pause = self.next.mul_f64(1.0 - f64::from(chance) / 512.0);
-        self.next = (self.next * 2).min(Self::LAST);
-        pause
+        let wait = self.next.mul_f64(1.0 - f64::from(chance) / 512.0);
+        self.next = (self.next * 2).min(self.pauses.last);
+        wait
     }
 
     fn reset(&mut self) {
-        self.next = Self::FIRST;
+        self.next = self.pauses.first;
     }
 }
 
@@ -313,11 +313,12 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_minute() {
-        let mut p = Pauses::new(Random::system());
-        let all: Vec<_> = (0..10).map(|_| p.next()).collect();
-        assert!(all[0] <= Pauses::FIRST && all[0] >= Pauses::FIRST / 2);
-        assert!(all[9] <= Pauses::LAST && all[9] >= Pauses::LAST / 2);
-        p.reset();
-        assert!(p.next() <= Pauses::FIRST);
+        let pauses = Pauses::default();
+        let mut w = Waits::new(Random::system(), pauses);
+        let all: Vec<_> = (0..10).map(|_| w.next()).collect();
+        assert!(all[0] <= pauses.first && all[0] >= pauses.first / 2);
+        assert!(all[9] <= pauses.last && all[9] >= pauses.last / 2);
+        w.reset();
+        assert!(w.next() <= pauses.first);
     }
 }

@@ -43,6 +43,23 @@ pub struct Settings {
     pub spare_lanes: usize,
     /// When others may take over.
     pub lease: Lease,
+    /// Pauses before a failed lane is started anew.
+    pub pauses: Pauses,
+}
+
+/// Pauses that double from the first to the last, each shortened by up to a half by chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pauses {
+    /// The first.
+    pub first: Duration,
+    /// The longest.
+    pub last: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(1), last: Duration::from_secs(60) }
+    }
 }
 
 impl Settings {
