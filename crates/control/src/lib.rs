@@ -11,6 +11,8 @@
 
 mod accounts;
 mod addresses;
+mod connections;
+mod dead;
 mod error;
 mod filesets;
 mod flows;
@@ -19,11 +21,13 @@ mod housekeeping;
 mod idempotency;
 mod nouns;
 mod overlap;
+mod pipelines;
 mod plan;
 mod receipts;
 mod resources;
 mod seams;
 mod tasks;
+mod topics;
 mod usage;
 mod verify;
 
@@ -34,11 +38,16 @@ pub use addresses::{host_of, store_for_bucket};
 pub use error::{Error, ErrorKind, Noun, Result};
 pub use model::Plan;
 pub use nouns::{
-    Caller, FilesetChange, FlowChange, GivenKey, Limits, Live, NewAccount, NewFileset, NewFlow, NewTask,
-    Upkeep, Usage, Verification,
+    Caller, ClusterRef, ConnectionChange, ConnectionFilter, DeadFilter, DeadId, DeadTotals, FetchedRecord,
+    FilesetChange, FlowChange, GivenKey, GroupOffset, Limits, Live, NewAccount, NewConnection, NewFileset,
+    NewFlow, NewPipeline, NewRecord, NewTask, NewTopic, PipelineChange, PipelineFilter, Produced, SyncKind,
+    TopicChange, TopicFilter, Transformed, Upkeep, Usage, Verification,
 };
+pub use pipelines::{datahub_id, pipeline_of};
 pub use receipts::ReportAccess;
-pub use seams::{Dispatch, Trees};
+pub use seams::{
+    Cluster, ClusterTopic, Dispatch, NoStreams, PartitionEnds, ReachedEnd, Streams, TopicConfig, Trees,
+};
 pub use store::{EventsFrom, FlowFilter, Page, Span, TaskEvents, TaskFilter};
 
 use model::{Sealed, Timestamp};
@@ -71,6 +80,7 @@ pub struct Control(Arc<Inner>);
 
 struct Inner {
     parts: Parts,
+    streams: Arc<dyn Streams>,
     keys: accounts::Keys,
     tokens: idempotency::Tokens,
     at_work: filesets::AtWork,
@@ -86,11 +96,18 @@ impl std::ops::Deref for Inner {
 }
 
 impl Control {
-    /// Puts the parts together. No I/O.
+    /// Puts the parts together, without connectors of records. No I/O.
     #[must_use]
     pub fn open(parts: Parts) -> Self {
+        Self::open_with(parts, Arc::new(NoStreams))
+    }
+
+    /// Puts the parts together. No I/O.
+    #[must_use]
+    pub fn open_with(parts: Parts, streams: Arc<dyn Streams>) -> Self {
         Self(Arc::new(Inner {
             parts,
+            streams,
             keys: accounts::Keys::default(),
             tokens: idempotency::Tokens::default(),
             at_work: filesets::AtWork::default(),

@@ -1,10 +1,18 @@
 //! What is handed in and out beside the model's nouns.
 
+mod streams;
+
 use std::collections::BTreeMap;
 
 use model::{
     AccountId, Credentials, DirectoryEnd, Door, FileSystemId, FilesetId, FlowId, ObjectEnd, Originator,
     Quota, Sealed, TaskId, TaskKind, TransferSpec,
+};
+
+pub use streams::{
+    ClusterRef, ConnectionChange, ConnectionFilter, DeadFilter, DeadId, DeadTotals, FetchedRecord,
+    GroupOffset, NewConnection, NewPipeline, NewRecord, NewTopic, PipelineChange, PipelineFilter, Produced,
+    SyncKind, TopicChange, TopicFilter, Transformed,
 };
 
 /// Who asks. Reads and changes are limited to the account's own flows, tasks and filesets.
@@ -53,6 +61,16 @@ pub struct Limits {
     pub empty_seconds: u64,
     /// Milliseconds that a request waits for a fileset to be counted.
     pub count_wait_ms: u64,
+    /// Pipelines of one account that are not deleted.
+    pub pipelines_per_account: u32,
+    /// Connections of one account.
+    pub connections_per_account: u32,
+    /// Topics of one account.
+    pub topics_per_account: u32,
+    /// Seconds that a deleted pipeline can be read, and dead letters that are done with.
+    pub deleted_pipeline_seconds: u64,
+    /// Messages of one `send_messages`, and bytes of all of them.
+    pub messages_per_call: (u32, u64),
 }
 
 impl Default for Limits {
@@ -69,6 +87,11 @@ impl Default for Limits {
             // The SDKs give up after 10 s.
             empty_seconds: 8,
             count_wait_ms: 2000,
+            pipelines_per_account: 150,
+            connections_per_account: 150,
+            topics_per_account: 1000,
+            deleted_pipeline_seconds: 24 * 3600,
+            messages_per_call: (500, 8 * 1024 * 1024),
         }
     }
 }
