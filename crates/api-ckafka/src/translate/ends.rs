@@ -18,7 +18,7 @@ use control::SyncKind;
 use model::{EndKind, OnFailure, PipelineDirection, PipelineEnd};
 use serde_json::{Map, Value};
 
-pub use kafka::{cluster, dead_letters, kept, sync_sink, sync_source};
+pub use kafka::{dead_letters, kept, sync_sink, sync_source};
 pub use place::{host, is_host};
 
 /// Where records come from.

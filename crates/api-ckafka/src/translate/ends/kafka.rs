@@ -257,6 +257,9 @@ fn target(p: &Params<'_>, at: &str, sync: Option<SyncKind>) -> Result<Map<String
         return Err(fault::value(format!("The parameter `{at}.TableMappings` needs UseTableMapping.")));
     }
     match given(p, "Topic") {
+        Some(_) if given(p, "Prefix").is_some() => {
+            return Err(fault::value(format!("The parameters `{at}.Topic` and `{at}.Prefix` exclude each other.")));
+        }
         Some(topic) => {
             options.insert("topic".to_owned(), topic_name(topic, &path(at, "Topic"))?.into());
         }
