@@ -12,11 +12,13 @@ fn no_end(kind: EndKind, what: &str) -> Vec<Problem> {
 pub fn check_connection(kind: EndKind, connection: &str) -> Vec<Problem> {
     match kind {
         EndKind::Http => no_end(kind, "connection"),
+        // The server's own cluster.
+        EndKind::Kafka if connection.is_empty() => Vec::new(),
         EndKind::Kafka => connector_kafka::check_connection(connection),
         EndKind::Elastic => connector_elastic::check_connection(connection),
         EndKind::ClickHouse => connector_clickhouse::check_connection(connection),
         EndKind::Sql => connector_sql::check_connection(connection),
-        EndKind::Bucket => connector_object::records::check_connection(connection),
+        EndKind::Bucket => connector_object::check_connection(connection),
         EndKind::Function => connector_function::check_connection(connection),
     }
 }
@@ -38,7 +40,7 @@ pub fn check_sink(kind: EndKind, options: &str) -> Vec<Problem> {
         EndKind::Elastic => connector_elastic::check_sink(options),
         EndKind::ClickHouse => connector_clickhouse::check_sink(options),
         EndKind::Sql => connector_sql::check_sink(options),
-        EndKind::Bucket => connector_object::records::check_sink(options),
+        EndKind::Bucket => connector_object::check_sink(options),
         EndKind::Function => connector_function::check_sink(options),
     }
 }
@@ -51,7 +53,7 @@ pub async fn probe(kind: EndKind, endpoint: &Endpoint) -> Result<()> {
         EndKind::Elastic => connector_elastic::probe(endpoint).await,
         EndKind::ClickHouse => connector_clickhouse::probe(endpoint).await,
         EndKind::Sql => connector_sql::probe(endpoint).await,
-        EndKind::Bucket => connector_object::records::probe(endpoint).await,
+        EndKind::Bucket => connector_object::probe(endpoint).await,
         EndKind::Function => connector_function::probe(endpoint).await,
     }
 }
@@ -77,7 +79,7 @@ pub fn sink(
         EndKind::Elastic => connector_elastic::sink(endpoint, context, host),
         EndKind::ClickHouse => connector_clickhouse::sink(endpoint, context, host),
         EndKind::Sql => connector_sql::sink(endpoint, context, host),
-        EndKind::Bucket => connector_object::records::sink(endpoint, context, host),
+        EndKind::Bucket => connector_object::sink(endpoint, context, host),
         EndKind::Function => connector_function::sink(endpoint, context, host),
     }
 }

@@ -23,12 +23,12 @@ pub struct Lookup {
 #[async_trait]
 impl Catalogue for Lookup {
     async fn resolve(&self, p: &Pipeline) -> Result<Arc<dyn Ends>> {
-        let source = self.end(p, &p.source).await?;
-        let sink = self.end(p, &p.sink).await?;
+        let source = self.end(&p.source).await?;
+        let sink = self.end(&p.sink).await?;
         let mut copies = Vec::new();
         for policy in [&p.on_failure, &p.on_refusal] {
             if let OnFailure::Keep { copy: Some(to), .. } = policy {
-                copies.push(((**to).clone(), self.end(p, to).await?));
+                copies.push(((**to).clone(), self.end(to).await?));
             }
         }
         let chain = match &p.transform {
@@ -43,9 +43,8 @@ impl Catalogue for Lookup {
 }
 
 impl Lookup {
-    async fn end(&self, p: &Pipeline, end: &PipelineEnd) -> Result<Endpoint> {
-        let caller = Caller::server(p.account.clone());
-        let reached = self.control.reach(&caller, end).await.map_err(|e| {
+    async fn end(&self, end: &PipelineEnd) -> Result<Endpoint> {
+        let reached = self.control.reach(&Caller::operator(), end).await.map_err(|e| {
             let kind = match e.kind() {
                 control::ErrorKind::NotFound(_) => ErrorKind::NotFound,
                 _ => ErrorKind::Unavailable,
