@@ -5,6 +5,9 @@
 //! links to one [`Remote`] and makes a request from the first byte to the last of its answer, within limits of
 //! time and size. [`retry`] says after how long a request is made again; whether it may be is the caller's business.
 //!
+//! [`ParcelSink`] is a record sink over requests that are accepted or refused as a whole: it forms them split by split, keeps one of a split on its
+//! way, and halves what is refused until the guilty record is found. What a product wants is a [`Carrier`].
+//!
 //! `connector-object` uses the links with a pool of its own, because its bodies stream. The record sinks use [`Pool`].
 //!
 //! It knows no product, and it is no general client: no redirects, no cookies, no compression of answers, no HTTP/2. A secret is
@@ -12,11 +15,13 @@
 
 mod address;
 mod link;
+mod parcel;
 mod pool;
 pub mod retry;
 mod wire;
 
 pub use address::{Address, tls_config};
 pub use link::{Feed, Link, Nothing, Outgoing, Supplier};
+pub use parcel::{Announcement, Carrier, Limits, Parcel, ParcelSink, Piece, Posted, Refusal};
 pub use pool::{Answer, Call, Pool, Remote, basic};
 pub use wire::{Wire, connect};

@@ -99,6 +99,12 @@ impl Tray {
         self.units.get(&ticket).map(|h| &h.unit)
     }
 
+    /// Up to where a split is settled.
+    #[must_use]
+    pub fn mark(&self, split: &Split) -> Option<Mark> {
+        self.books.mark(split)
+    }
+
     /// Units that are held.
     #[must_use]
     pub fn len(&self) -> usize {
