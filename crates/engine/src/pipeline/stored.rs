@@ -31,6 +31,7 @@ impl Stored {
 
 type Done<T> = Result<T, Trouble>;
 
+#[allow(clippy::needless_pass_by_value, reason = "it maps errors")]
 fn trouble(e: store::Error) -> Trouble {
     if e.kind() == ErrorKind::Fenced { Trouble::Fenced } else { Trouble::Failed(e.to_string()) }
 }
