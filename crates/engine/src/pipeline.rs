@@ -17,6 +17,7 @@
 //!
 //! **Neighbours.** Pipelines share the byte budget, of which each lane has a small share, and the store. No lock, no thread.
 
+mod chain;
 mod clerk;
 mod feed;
 mod held;
@@ -29,9 +30,12 @@ mod run;
 mod seams;
 mod stage;
 mod step;
+mod stored;
 mod supervisor;
 
+pub use chain::ChainStep;
 pub use live::{Live, Snapshot};
 pub use seams::{Catalogue, DeadDesk, Ends, Entry, Pipelines, Queued, Trouble, Wish};
 pub use step::{Emit, Step};
+pub use stored::Stored;
 pub use supervisor::{Pauses, Settings, Supervisor};

@@ -54,6 +54,7 @@ async fn everything_arrives_once_in_order_and_is_accounted_for() {
 async fn poison_is_kept_as_it_was_read_and_its_neighbours_go_on() {
     let mut way = Way::new(2);
     way.transform = true;
+    way.copies.heal();
     let split = Split::new("t", 0);
     for v in ["a", "poison b", "fail c", "filter d", "three poison", "e"] {
         way.log.push(&split, v);

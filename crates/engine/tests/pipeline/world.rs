@@ -159,7 +159,7 @@ pub async fn until(what: &str, mut happened: impl FnMut() -> bool) {
     panic!("{what} did not happen");
 }
 
-struct Ways(BTreeMap<String, Way>);
+pub struct Ways(pub BTreeMap<String, Way>);
 
 #[async_trait]
 impl Catalogue for Ways {
