@@ -110,6 +110,8 @@ pub enum From {
 #[derive(Debug)]
 pub struct Wanted {
     key: String,
+    /// Tells most other names apart.
+    mark: u32,
     /// The name as a position, if it can be one.
     number: Option<u32>,
     /// Is it also looked for in what the step before gave?
@@ -123,9 +125,17 @@ impl Wanted {
             return at;
         }
         let number = key.parse::<u32>().ok().filter(|n| n.to_string() == key);
-        all.push(Self { key: key.to_owned(), number, before });
+        all.push(Self { key: key.to_owned(), mark: mark(key), number, before });
         all.len() - 1
     }
+}
+
+/// Length, first and last letter of a name in one number: cheaper to compare than the name.
+#[inline]
+fn mark(name: &str) -> u32 {
+    let bytes = name.as_bytes();
+    let end = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or_default());
+    (bytes.len() as u32) << 16 | end(bytes.first()) << 8 | end(bytes.last())
 }
 
 /// What a step works on.
@@ -341,7 +351,14 @@ impl Step {
         match ground.json {
             Some(view) if !from_found => {
                 for (key, value) in view.members() {
-                    self.fill(slots, At::Node(value), |wanted| view.at(key).is(&wanted.key));
+                    let key = view.at(key);
+                    let name = key.written();
+                    if key.kind() == Kind::String {
+                        let mark = mark(name);
+                        self.fill(slots, At::Node(value), |wanted| wanted.mark == mark && wanted.key == name);
+                    } else {
+                        self.fill(slots, At::Node(value), |wanted| key.is(&wanted.key));
+                    }
                 }
             }
             _ => {
