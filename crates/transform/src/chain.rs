@@ -11,6 +11,9 @@ use crate::spec::{Batch, Form, Format, OnFailure, Spec};
 use crate::step::{Input, Scratch, Step, Upto};
 use crate::value::{MAX_VALUE, Reason};
 
+/// Buffers up to here are kept for the next record.
+const KEPT: usize = 4 << 20;
+
 /// Values that one record may become.
 const MAX_VALUES: usize = 100_000;
 
@@ -97,6 +100,8 @@ pub struct Output {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     work: Buffers,
+    /// Did the last record make the buffers large?
+    grown: bool,
 }
 
 #[derive(Debug, Default)]
@@ -135,9 +140,8 @@ impl Output {
 
     fn clear(&mut self) {
         // A giant record doesn't keep its memory for the small ones after it.
-        if self.bytes.capacity() > 4 << 20 {
-            self.bytes = Vec::new();
-            self.work = Buffers::default();
+        if self.grown {
+            *self = Self::default();
         }
         self.bytes.clear();
         self.ends.clear();
@@ -208,7 +212,11 @@ impl Chain {
     /// Transforms one record. Its values replace those in `out`.
     pub fn apply(&self, record: &Record<'_>, now_ms: i64, out: &mut Output) -> Outcome {
         out.clear();
-        match self.record(record, now_ms, out) {
+        let done = self.record(record, now_ms, out);
+        let rows = &out.work.rows;
+        let largest = out.bytes.capacity().max(rows.0.capacity()).max(rows.1.capacity());
+        out.grown = largest.max(record.value.len()) > KEPT;
+        match done {
             Ok(()) if out.is_empty() => Outcome::Filtered,
             Ok(()) => Outcome::Emitted,
             Err(failure) => {
@@ -230,7 +238,7 @@ impl Chain {
     fn record(&self, record: &Record<'_>, now_ms: i64, out: &mut Output) -> Result<(), Failure> {
         let text = text_of_record(record.value)?;
         let context = Context { record, now_ms, step: 0 };
-        let Output { bytes, ends, work } = out;
+        let Output { bytes, ends, work, .. } = out;
         let Buffers { batch, before, scratch, rows } = work;
         let mut tools = (before, scratch, rows);
         let Some(format) = self.batch.filter(|_| array(text, batch)) else {

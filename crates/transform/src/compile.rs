@@ -44,10 +44,8 @@ pub fn field_place(form: Form, field: usize) -> String {
 pub fn steps(spec: &Spec, problems: &mut Problems) -> Vec<Step> {
     let mut steps = Vec::new();
     if spec.steps.is_empty() || spec.steps.len() > MAX_LIST {
-        // An empty chain that came from the vendor's object has been named already.
-        if spec.steps.len() > MAX_LIST {
-            problems.add(place(spec.form, 0), format!("there are more than {MAX_LIST} steps"));
-        }
+        let reason = format!("a chain has 1 to {MAX_LIST} steps");
+        problems.add("TransformsParam.FieldChain", reason);
         return steps;
     }
     for (i, step) in spec.steps.iter().enumerate() {
@@ -80,6 +78,7 @@ impl Work<'_> {
     fn analyse_name(&self, name: &str) -> String {
         match self.form {
             Form::TransformsParam => format!("Analyse.{name}"),
+            Form::TransformParam if name == "Format" => "AnalysisFormat".to_owned(),
             Form::TransformParam => name.to_owned(),
         }
     }

@@ -10,7 +10,7 @@ use regex::Regex;
 use crate::json::text::{decoded, write_string};
 use crate::json::{Kind, Tape, View};
 use crate::path::{Expression, Path};
-use crate::value::{Reason, Val, excerpt};
+use crate::value::{Reason, Val, bounded, excerpt};
 
 pub mod date;
 pub mod zone;
@@ -135,21 +135,18 @@ impl Operator {
 
     fn text<'a>(&self, text: Cow<'a, str>) -> Result<Val<'a>, Reason> {
         Ok(Val::Text(match self {
-            Self::Replace { old, new } if text.contains(old.as_str()) => Cow::Owned(text.replace(old, new)),
+            Self::Replace { old, new } => replace(text, old, new)?,
             Self::Substr { from, to } => substr(text, *from, *to),
             Self::Date(_) => return self.date(&text, false),
             Self::Trim => match text {
                 Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
                 Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
             },
-            Self::RegexReplace { regex, new } => match regex.replace_all(&text, new.as_str()) {
-                Cow::Borrowed(_) => text,
-                Cow::Owned(changed) => Cow::Owned(changed),
-            },
+            Self::RegexReplace { regex, new } => regex_replace(text, regex, new)?,
             Self::Split(separator) => return Ok(split(&text, separator)),
             Self::UrlDecode(charset) => url_decode(text, *charset)?,
             Self::Lowercase => lowercase(text),
-            Self::Replace { .. } | Self::JsonPathReplace { .. } => text,
+            Self::JsonPathReplace { .. } => text,
         }))
     }
 
@@ -174,10 +171,48 @@ impl Operator {
                 inner @ Val::Json(_) => inner.write(&mut out),
                 inner => self.apply(inner)?.write(&mut out),
             }
+            bounded(out.len())?;
         }
         out.push(']');
         Ok(Val::Json(Cow::Owned(out)))
     }
+}
+
+fn replace<'a>(text: Cow<'a, str>, old: &str, new: &str) -> Result<Cow<'a, str>, Reason> {
+    let mut hits = text.match_indices(old).peekable();
+    if hits.peek().is_none() {
+        return Ok(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for (at, hit) in hits {
+        out.push_str(text.get(done..at).unwrap_or_default());
+        out.push_str(new);
+        bounded(out.len())?;
+        done = at + hit.len();
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    Ok(Cow::Owned(out))
+}
+
+fn regex_replace<'a>(text: Cow<'a, str>, regex: &Regex, new: &str) -> Result<Cow<'a, str>, Reason> {
+    let named = new.bytes().filter(|b| *b == b'$').count();
+    let mut hits = regex.captures_iter(&text).peekable();
+    if hits.peek().is_none() {
+        return Ok(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for groups in hits {
+        let Some(hit) = groups.get(0) else { continue };
+        out.push_str(text.get(done..hit.start()).unwrap_or_default());
+        // Before, not after: each group that is named may be as long as the hit.
+        bounded(out.len() + new.len() + named.saturating_mul(hit.len()))?;
+        groups.expand(new, &mut out);
+        done = hit.end();
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    Ok(Cow::Owned(out))
 }
 
 /// Letters `from..to`; what lies beyond the end is empty.
@@ -276,6 +311,7 @@ fn path_replace<'a>(value: Val<'a>, old: &Path, new: &Replacement) -> Result<Val
         if start >= done {
             out.push_str(text.get(done..start).unwrap_or_default());
             out.push_str(&put);
+            bounded(out.len())?;
             done = end;
         }
     }

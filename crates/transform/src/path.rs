@@ -6,7 +6,7 @@
 
 use crate::json::text::write_value;
 use crate::json::{Kind, View};
-use crate::value::{Reason, Val};
+use crate::value::{Reason, Val, bounded};
 
 mod read;
 
@@ -84,6 +84,7 @@ impl Expression {
                         out.push(',');
                     }
                     write_value(view.at(node), &mut out);
+                    bounded(out.len())?;
                 }
                 out.push(']');
                 Ok(Val::Json(out.into()))
@@ -95,6 +96,7 @@ impl Expression {
                         Piece::Text(text) => out.push_str(text),
                         Piece::Of(of) => out.push_str(&of.value(view)?.into_text()),
                     }
+                    bounded(out.len())?;
                 }
                 Ok(Val::Text(out.into()))
             }

@@ -52,9 +52,9 @@ pub struct Found {
 
 impl Chain {
     /// Shows what each step makes of a sample.
-    pub fn preview(&self, sample: &str, now_ms: i64) -> Preview {
+    pub fn preview(&self, sample: impl AsRef<[u8]>, now_ms: i64) -> Preview {
         let record = Record {
-            value: sample.as_bytes(),
+            value: sample.as_ref(),
             key: None,
             topic: "preview",
             partition: 0,

@@ -83,6 +83,11 @@ impl Row {
         self.json.push('}');
     }
 
+    /// Bytes that the object's buffer takes.
+    pub fn capacity(&self) -> usize {
+        self.json.capacity()
+    }
+
     /// Takes the end back, for more fields.
     pub fn reopen(&mut self) {
         self.json.pop();

@@ -110,6 +110,8 @@ pub enum From {
 #[derive(Debug)]
 pub struct Wanted {
     key: String,
+    /// Tells most other names apart.
+    mark: u32,
     /// The name as a position, if it can be one.
     number: Option<u32>,
     /// Is it also looked for in what the step before gave?
@@ -123,9 +125,17 @@ impl Wanted {
             return at;
         }
         let number = key.parse::<u32>().ok().filter(|n| n.to_string() == key);
-        all.push(Self { key: key.to_owned(), number, before });
+        all.push(Self { key: key.to_owned(), mark: mark(key), number, before });
         all.len() - 1
     }
+}
+
+/// Length, first and last letter of a name in one number: cheaper to compare than the name.
+#[inline]
+fn mark(name: &str) -> u32 {
+    let bytes = name.as_bytes();
+    let end = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or_default());
+    (bytes.len() as u32) << 16 | end(bytes.first()) << 8 | end(bytes.last())
 }
 
 /// What a step works on.
@@ -341,7 +351,14 @@ impl Step {
         match ground.json {
             Some(view) if !from_found => {
                 for (key, value) in view.members() {
-                    self.fill(slots, At::Node(value), |wanted| view.at(key).is(&wanted.key));
+                    let key = view.at(key);
+                    let name = key.written();
+                    if key.kind() == Kind::String {
+                        let mark = mark(name);
+                        self.fill(slots, At::Node(value), |wanted| wanted.mark == mark && wanted.key == name);
+                    } else {
+                        self.fill(slots, At::Node(value), |wanted| key.is(&wanted.key));
+                    }
                 }
             }
             _ => {
@@ -429,62 +446,4 @@ impl Field {
         }
         Ok(())
     }
-}
-
-/// The part of the input that a step takes apart.
-#[derive(Debug, Clone, Copy)]
-enum Subject<'a> {
-    Text(&'a str),
-    Json(View<'a>),
-}
-
-impl Step {
-    /// Finds the part, and the object that it was taken from.
-    fn subject<'a>(
-        &self,
-        input: Input<'a>,
-        outer: &'a mut Tape,
-        work: &'a mut String,
-    ) -> Result<(Subject<'a>, Option<View<'a>>), Reason> {
-        let Some(selector) = &self.input else {
-            return Ok(match input {
-                Input::Text(text) => (Subject::Text(text), None),
-                Input::Json(view) => (subject_of(view, work)?, None),
-            });
-        };
-        let whole = match input {
-            Input::Json(view) => view,
-            Input::Text(text) => {
-                outer.parse(text).map_err(|flaw| Reason::Owned(flaw.to_string()))?;
-                View::whole(text, outer)
-            }
-        };
-        let node = match selector {
-            Selector::Key(key) => whole.member(key),
-            Selector::Path(path) => path.first(whole),
-            Selector::Expression(expression) => {
-                let value = expression.value(whole)?.into_text();
-                work.clear();
-                work.push_str(&value);
-                return Ok((Subject::Text(work), Some(whole)));
-            }
-        };
-        match node.map(|node| whole.at(node)).filter(|view| view.kind() != Kind::Null) {
-            Some(view) => Ok((subject_of(view, work)?, Some(whole))),
-            None => Err(Reason::Borrowed("the field of InputValue is absent or null")),
-        }
-    }
-}
-
-/// A string is its text; another value stays what it is.
-fn subject_of<'a>(view: View<'a>, work: &'a mut String) -> Result<Subject<'a>, Reason> {
-    Ok(match view.kind() {
-        Kind::String => Subject::Text(view.written()),
-        Kind::Escaped => {
-            work.clear();
-            crate::json::text::decode_into(view.written(), work);
-            Subject::Text(work)
-        }
-        _ => Subject::Json(view),
-    })
 }

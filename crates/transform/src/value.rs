@@ -217,6 +217,14 @@ fn container(value: Val<'_>, kind: Kind) -> Result<Val<'_>, Reason> {
     }
 }
 
+/// Refuses a value that has become too long.
+///
+/// # Errors
+/// It is longer than 64 MiB.
+pub fn bounded(length: usize) -> Result<(), Reason> {
+    if length > MAX_VALUE { Err(Reason::Borrowed("a value becomes longer than 64 MiB")) } else { Ok(()) }
+}
+
 /// The beginning of a text for a message.
 pub fn excerpt(text: &str) -> String {
     const SHOWN: usize = 48;

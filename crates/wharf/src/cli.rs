@@ -54,6 +54,9 @@ pub enum Command {
     /// Receipts: what a finished task can prove.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Transforms of streams.
+    #[command(subcommand)]
+    Transform(TransformCommand),
     /// Start everything in a temporary folder and move a real tree through two clouds' APIs.
     Demo(DemoArgs),
     /// Print which fields of which API are honoured, stored or refused.
@@ -148,6 +151,27 @@ pub struct CopyArgs {
     #[arg(long, short)]
     pub quiet: bool,
     /// Print the ledger as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `wharf transform`
+#[derive(Debug, Subcommand)]
+pub enum TransformCommand {
+    /// Show what each step makes of some text, by the code of a pipeline and without a server.
+    Try(TryArgs),
+}
+
+/// `wharf transform try`
+#[derive(Debug, Args)]
+pub struct TryArgs {
+    /// File with a TransformsParam or TransformParam of CreateDatahubTask, or with the whole request, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub spec: PathBuf,
+    /// One record. Otherwise each line of the input is one; on a terminal the specification's Content is taken.
+    #[arg(long, value_name = "TEXT")]
+    pub value: Option<String>,
+    /// One JSON object for each record.
     #[arg(long)]
     pub json: bool,
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::read_step::{field_param, smt_of_map, step_of_transform};
-use super::{Batch, DeadLetterTopic, Filter, Form, Format, MatchMode, OnFailure, Spec};
+use super::{Analyse, Batch, DeadLetterTopic, Filter, Form, Format, MatchMode, OnFailure, Spec, Step};
 use crate::problem::Problems;
 
 /// Elements of a list at most.
@@ -39,8 +39,11 @@ pub fn transforms_param(param: &Value, problems: &mut Problems) -> Spec {
     for (i, step) in fields.list("FieldChain", MAX_STEPS).iter().enumerate() {
         steps.push(field_param(&mut fields.inner(&format!("FieldChain.{i}"), step)));
     }
-    if steps.is_empty() && fields.absent("FieldChain") {
-        fields.problem("FieldChain", "at least one step is needed");
+    let none = fields.absent("FieldChain")
+        || fields.value("FieldChain").is_some_and(|v| v.as_array().is_some_and(Vec::is_empty));
+    if steps.is_empty() && !none {
+        // It could not be read and has its problem; compiling says when there is really none.
+        steps.push(Step { analyse: Analyse::Json, input: None, secondary: None, fields: Vec::new() });
     }
     let filters = filters(&mut fields);
     let on_failure = failure(&mut fields);

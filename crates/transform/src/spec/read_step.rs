@@ -49,9 +49,6 @@ pub fn field_param(fields: &mut Fields<'_, '_>) -> Step {
 /// The one step of a `TransformParam`, still without fields.
 pub fn step_of_transform(fields: &mut Fields<'_, '_>) -> Step {
     let analyse = analyse(fields, "AnalysisFormat");
-    if analyse == Analyse::Source {
-        fields.problem("AnalysisFormat", "SOURCE needs a step before it");
-    }
     Step { analyse, input: None, secondary: None, fields: Vec::new() }
 }
 

@@ -1,8 +1,8 @@
-//! The analysis of a step, and the second one behind it.
+//! The part that a step takes apart, its analysis, and the second one behind it.
 
 use regex::CaptureLocations;
 
-use super::{Analyser, At, Found, Ground, Key, Step, Subject};
+use super::{Analyser, At, Found, Ground, Input, Key, Selector, Step};
 use crate::chain::Context;
 use crate::json::text::{decode_into, decoded};
 use crate::json::{Kind, Tape, View};
@@ -70,6 +70,64 @@ impl Step {
             }
         }
     }
+}
+
+/// The part of the input that a step takes apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Subject<'a> {
+    Text(&'a str),
+    Json(View<'a>),
+}
+
+impl Step {
+    /// Finds the part, and the object that it was taken from.
+    pub(super) fn subject<'a>(
+        &self,
+        input: Input<'a>,
+        outer: &'a mut Tape,
+        work: &'a mut String,
+    ) -> Result<(Subject<'a>, Option<View<'a>>), Reason> {
+        let Some(selector) = &self.input else {
+            return Ok(match input {
+                Input::Text(text) => (Subject::Text(text), None),
+                Input::Json(view) => (subject_of(view, work)?, None),
+            });
+        };
+        let whole = match input {
+            Input::Json(view) => view,
+            Input::Text(text) => {
+                outer.parse(text).map_err(|flaw| Reason::Owned(flaw.to_string()))?;
+                View::whole(text, outer)
+            }
+        };
+        let node = match selector {
+            Selector::Key(key) => whole.member(key),
+            Selector::Path(path) => path.first(whole),
+            Selector::Expression(expression) => {
+                let value = expression.value(whole)?.into_text();
+                work.clear();
+                work.push_str(&value);
+                return Ok((Subject::Text(work), Some(whole)));
+            }
+        };
+        match node.map(|node| whole.at(node)).filter(|view| view.kind() != Kind::Null) {
+            Some(view) => Ok((subject_of(view, work)?, Some(whole))),
+            None => Err(Reason::Borrowed("the field of InputValue is absent or null")),
+        }
+    }
+}
+
+/// A string is its text; another value stays what it is.
+fn subject_of<'a>(view: View<'a>, work: &'a mut String) -> Result<Subject<'a>, Reason> {
+    Ok(match view.kind() {
+        Kind::String => Subject::Text(view.written()),
+        Kind::Escaped => {
+            work.clear();
+            crate::json::text::decode_into(view.written(), work);
+            Subject::Text(work)
+        }
+        _ => Subject::Json(view),
+    })
 }
 
 fn text_of(subject: Subject<'_>) -> &str {
