@@ -41,7 +41,12 @@ pub(super) enum Trouble {
 }
 
 /// Settings of a producer.
-pub(super) fn settings(mut base: Settings, transactional: Option<&str>, compression: &str, batch: usize) -> Settings {
+pub(super) fn settings(
+    mut base: Settings,
+    transactional: Option<&str>,
+    compression: &str,
+    batch: usize,
+) -> Settings {
     base.set("enable.idempotence", true)
         .set("partitioner", "murmur2_random")
         .set("compression.type", compression)
@@ -62,7 +67,8 @@ pub(super) fn settings(mut base: Settings, transactional: Option<&str>, compress
 
 /// Fences older owners of the transactional id. Blocks.
 pub(super) fn fence(client: &Client) -> Result<()> {
-    insist(ENDING, |wait| client.init_transactions(wait)).map_err(during("the producer's transactions can't be set up"))
+    insist(ENDING, |wait| client.init_transactions(wait))
+        .map_err(during("the producer's transactions can't be set up"))
 }
 
 /// Ends a round: everything that was produced, and the positions, become visible at once. Blocks.
@@ -104,8 +110,10 @@ fn flush(client: &Client) -> Result<(), Trouble> {
 /// Can a transaction that did not end well be done again?
 fn verdict(client: &Client, fault: Fault) -> Trouble {
     let failed = client.take_failed();
-    let lost = fault.code == Code::RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST;
-    if fault.fatal || lost || !(fault.abort || fault.code == Code::RD_KAFKA_RESP_ERR__STATE) {
+    // What the source has lost is left out the next time.
+    let passes =
+        matches!(fault.code, Code::RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST | Code::RD_KAFKA_RESP_ERR__STATE);
+    if fault.fatal || !(fault.abort || passes) {
         return Trouble::Over(during("a transaction can't be committed")(client.explain(fault)));
     }
     Trouble::Again { fault, failed }
@@ -121,7 +129,10 @@ pub(super) fn abort(client: &Client) -> Result<()> {
 }
 
 /// Makes a call again while the library says that it may be made again.
-pub(super) fn insist(for_long: Duration, mut call: impl FnMut(Duration) -> Result<(), Fault>) -> Result<(), Fault> {
+pub(super) fn insist(
+    for_long: Duration,
+    mut call: impl FnMut(Duration) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let until = Instant::now() + for_long;
     let mut pause = Duration::from_millis(20);
     loop {

@@ -87,7 +87,8 @@ impl Cluster {
 
 impl Embedded {
     fn start(&mut self, port: u16) -> u16 {
-        let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let threads =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (data, users) = (self.dir.path().to_owned(), self.users.clone());
         let (broker, port) = threads.block_on(async move {
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();

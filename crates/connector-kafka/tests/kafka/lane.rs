@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use connector::records::{
-    BatchBuilder, Endpoint, Headers, Host, Mark, Polled, RecordRef, RecordSink, RecordSource, Refused, Ruling, Split,
-    Unit,
+    BatchBuilder, Endpoint, Headers, Host, Mark, Polled, RecordRef, RecordSink, RecordSource, Refused,
+    Ruling, Split, Unit,
 };
 use connector::{Error, ErrorKind, Result};
 use connector_kafka::OffsetsFor;
@@ -210,6 +210,20 @@ pub fn fill(cluster: &Cluster, topic: &str, values: &[String]) {
         }
         sink.flush().await.unwrap();
     });
+}
+
+/// Fails, in few words, unless the values are those of `numbered`, each once.
+pub fn assert_each_once(found: &[Owned], n: usize) {
+    let mut times = std::collections::HashMap::new();
+    values(found).into_iter().for_each(|v| *times.entry(v).or_insert(0) += 1);
+    let lost: Vec<String> = numbered(n).into_iter().filter(|v| !times.contains_key(v)).collect();
+    let twice = times.values().filter(|n| **n > 1).count();
+    let first = lost.first();
+    assert!(
+        lost.is_empty() && twice == 0 && times.len() == n,
+        "{} lost, first {first:?}; {twice} twice",
+        lost.len()
+    );
 }
 
 pub fn numbered(n: usize) -> Vec<String> {
