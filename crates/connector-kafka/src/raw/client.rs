@@ -134,6 +134,11 @@ impl Client {
         all.filter_map(|d| d.place.err().map(|code| Failed { tag: d.tag, code })).collect()
     }
 
+    /// Was a message not delivered, since failures were taken?
+    pub(crate) fn has_failed(&self) -> bool {
+        lock(&self.shared.delivered).iter().any(|d| d.place.is_err())
+    }
+
     /// What became of messages, since the last call.
     pub(crate) fn take_delivered(&self) -> Vec<Delivered> {
         std::mem::take(&mut lock(&self.shared.delivered))

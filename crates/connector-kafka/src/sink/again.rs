@@ -30,7 +30,6 @@ impl KafkaSink {
     ) -> Result<()> {
         tracing::debug!("{}: a round is done again: {}", self.describe, fault.text);
         for attempt in 0..ATTEMPTS {
-            eprintln!("AGAIN {attempt} {fault:?} failed {:?}", failed.first());
             self.abort().await?;
             self.keep_owned(&mut round);
             if failed.iter().any(|f| of_record(f.code)) {
@@ -259,8 +258,12 @@ impl KafkaSink {
         }
         let failed = self
             .block(|client| {
-                client.flush(writer::ENDING).map_err(during("records can't be tried"))?;
-                Ok(client.take_failed())
+                let done = writer::deliver(client);
+                let failed = client.take_failed();
+                if failed.is_empty() {
+                    done.map_err(during("records can't be tried"))?;
+                }
+                Ok(failed)
             })
             .await?;
         self.abort().await?;

@@ -73,13 +73,32 @@ pub(super) fn fence(client: &Client) -> Result<()> {
 
 /// Ends a round: everything that was produced, and the positions, become visible at once. Blocks.
 pub(super) fn commit(client: &Client, keeping: &Keeping, marks: &[(Split, Mark)]) -> Result<(), Trouble> {
-    let ended = match keeping {
-        Keeping::Nowhere => return flush(client),
+    if matches!(keeping, Keeping::Nowhere) {
+        return flush(client);
+    }
+    let ended = deliver(client).and_then(|()| match keeping {
+        Keeping::Nowhere => Ok(()),
         Keeping::Group(group) => commit_with_offsets(client, group, marks),
         Keeping::Topic { pipeline, topic } => positions::note(client, pipeline, topic.as_deref(), marks)
             .and_then(|()| insist(ENDING, |wait| client.commit_transaction(wait))),
-    };
+    });
     ended.map_err(|fault| verdict(client, fault))
+}
+
+/// Waits until everything is delivered, or until the first failure: the library itself would wait for what comes behind
+/// that one until the transaction has timed out.
+pub(super) fn deliver(client: &Client) -> Result<(), Fault> {
+    let until = Instant::now() + ENDING;
+    loop {
+        let done = client.flush(Duration::from_millis(50));
+        if client.has_failed() {
+            return Err(Fault { abort: true, ..Fault::of(Code::RD_KAFKA_RESP_ERR__STATE) });
+        }
+        match done {
+            Err(e) if e.code == Code::RD_KAFKA_RESP_ERR__TIMED_OUT && Instant::now() < until => {}
+            done => return done,
+        }
+    }
 }
 
 fn commit_with_offsets(client: &Client, group: &Group, marks: &[(Split, Mark)]) -> Result<(), Fault> {
@@ -110,6 +129,10 @@ fn flush(client: &Client) -> Result<(), Trouble> {
 /// Can a transaction that did not end well be done again?
 fn verdict(client: &Client, fault: Fault) -> Trouble {
     let failed = client.take_failed();
+    let fault = match failed.first() {
+        Some(first) if fault.code == Code::RD_KAFKA_RESP_ERR__STATE => Fault { abort: true, ..Fault::of(first.code) },
+        _ => fault,
+    };
     // What the source has lost is left out the next time.
     let passes =
         matches!(fault.code, Code::RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST | Code::RD_KAFKA_RESP_ERR__STATE);

@@ -167,7 +167,17 @@ impl Owned {
 pub fn read_all(cluster: &Cluster, topic: &str) -> Vec<Owned> {
     let admin = cluster.admin();
     let mut all = Vec::new();
-    for (partition, end) in admin.offsets(topic, OffsetsFor::End, WAIT).unwrap() {
+    // Markers are written after the answer to a commit; what is before them is not seen so long.
+    let ends = || admin.offsets(topic, OffsetsFor::End, WAIT).unwrap();
+    let mut now = ends();
+    loop {
+        std::thread::sleep(Duration::from_millis(200));
+        let before = std::mem::replace(&mut now, ends());
+        if before == now {
+            break;
+        }
+    }
+    for (partition, end) in now {
         let mut from = 0;
         while from < end {
             let batch = admin.records(topic, partition, from, 1000, WAIT).unwrap();

@@ -170,7 +170,7 @@ fn a_record_of_ten_megabytes_passes_where_the_topic_takes_it() {
     assert_eq!(all.len(), 3);
     assert!(all[1].value.as_ref() == Some(&big));
     // Through a source, whatever its room, and into a topic that does not take it.
-    let narrow = cluster.topic("narrow", 1, &[]);
+    let narrow = cluster.topic("narrow", 1, &[("max.message.bytes", "1000000")]);
     on_lane(async {
         let from = cluster.endpoint(&format!(r#"{{"topics":["{wide}"],"start":"earliest"}}"#));
         let to = cluster.endpoint(&format!(r#"{{"topic":"{narrow}"}}"#));

@@ -95,7 +95,7 @@ fn new_partitions_and_topics_are_found() {
             partitions: Some(1),
             settings: vec![],
         };
-        cluster.admin().create_topic(&spec, WAIT).unwrap();
+        cluster.make(&spec);
         fill(&cluster, &spec.name, &[name.to_owned()]);
         spec.name
     };
