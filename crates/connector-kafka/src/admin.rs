@@ -143,7 +143,9 @@ impl KafkaAdmin {
             Some(t) if t.partitions > 0 => {
                 Ok(Some(TopicInfo { name: t.name, partitions: t.partitions, replicas: t.replicas }))
             }
-            Some(t) if t.code != Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART => Err(self.fail(Fault::of(t.code))),
+            Some(t) if t.code != Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART => {
+                Err(self.fail(Fault::of(t.code)))
+            }
             _ => Ok(None),
         }
     }
@@ -200,7 +202,13 @@ impl KafkaAdmin {
         self.offsets_of(topic, partitions, at, wait)
     }
 
-    fn offsets_of(&self, topic: &str, partitions: i32, at: OffsetsFor, wait: Duration) -> Result<Vec<(i32, i64)>> {
+    fn offsets_of(
+        &self,
+        topic: &str,
+        partitions: i32,
+        at: OffsetsFor,
+        wait: Duration,
+    ) -> Result<Vec<(i32, i64)>> {
         let spec = match at {
             OffsetsFor::Beginning => -2,
             OffsetsFor::End => -1,
@@ -284,7 +292,14 @@ impl KafkaAdmin {
     ///
     /// # Errors
     /// As [`record`](Self::record).
-    pub fn records(&self, topic: &str, partition: i32, from: i64, most: usize, wait: Duration) -> Result<Found> {
+    pub fn records(
+        &self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+        most: usize,
+        wait: Duration,
+    ) -> Result<Found> {
         let (begin, end) = self.bounds(topic, partition, wait)?;
         self.read(topic, partition, (from.clamp(begin, end), end), most.min(RECORDS), wait)
     }
@@ -322,7 +337,14 @@ impl KafkaAdmin {
         Ok((place(-2)?, place(-1)?))
     }
 
-    fn read(&self, topic: &str, partition: i32, (from, end): (i64, i64), most: usize, wait: Duration) -> Result<Found> {
+    fn read(
+        &self,
+        topic: &str,
+        partition: i32,
+        (from, end): (i64, i64),
+        most: usize,
+        wait: Duration,
+    ) -> Result<Found> {
         let mut batch = BatchBuilder::new(Split::new(topic, partition), from);
         if from >= end || most == 0 {
             return Ok(batch.finish(from));
@@ -360,7 +382,8 @@ impl KafkaAdmin {
                     };
                     batch.push_with(&record, |_, put| m.headers(put));
                 }
-                let words = if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR { String::new() } else { m.error_text() };
+                let words =
+                    if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR { String::new() } else { m.error_text() };
                 fetched.skip(1);
                 match code {
                     Code::RD_KAFKA_RESP_ERR_NO_ERROR if offset + 1 >= end || batch.len() >= most => {

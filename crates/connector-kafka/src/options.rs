@@ -137,7 +137,11 @@ fn check<T: DeserializeOwned>(text: &str, problems: fn(&T) -> Vec<Problem>) -> V
 }
 
 /// Reads a text that was checked before; what is wrong with it is an error here.
-pub(crate) fn parse<T: DeserializeOwned>(what: &str, text: &str, problems: fn(&T) -> Vec<Problem>) -> Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(
+    what: &str,
+    text: &str,
+    problems: fn(&T) -> Vec<Problem>,
+) -> Result<T> {
     let parsed: T = serde_json::from_str(text)
         .map_err(|e| Error::new(ErrorKind::Unacceptable, format!("the {what} can't be read: {e}")))?;
     match problems(&parsed).first() {
@@ -165,7 +169,10 @@ impl Connection {
             found.push(problem("bootstrap", "has to be host:port, several with commas between"));
         }
         if let Some(mechanism) = self.mechanism.as_deref().filter(|m| !MECHANISMS.contains(m)) {
-            found.push(problem("mechanism", format!("unknown mechanism {mechanism:?}; one of {}", MECHANISMS.join(", "))));
+            found.push(problem(
+                "mechanism",
+                format!("unknown mechanism {mechanism:?}; one of {}", MECHANISMS.join(", ")),
+            ));
         }
         if self.sasl() && self.user.as_deref().unwrap_or_default().is_empty() {
             found.push(problem("user", "a name is needed to log in"));
@@ -191,12 +198,15 @@ impl Connection {
             .set("reconnect.backoff.max.ms", 2000)
             .set("allow.auto.create.topics", false)
             .set("topic.metadata.propagation.max.ms", 3000);
-        s.set("security.protocol", match self.security {
-            Security::Plaintext => "plaintext",
-            Security::Tls => "ssl",
-            Security::SaslPlaintext => "sasl_plaintext",
-            Security::SaslTls => "sasl_ssl",
-        });
+        s.set(
+            "security.protocol",
+            match self.security {
+                Security::Plaintext => "plaintext",
+                Security::Tls => "ssl",
+                Security::SaslPlaintext => "sasl_plaintext",
+                Security::SaslTls => "sasl_ssl",
+            },
+        );
         if self.sasl() {
             s.set("sasl.mechanism", self.mechanism.as_deref().unwrap_or("PLAIN"))
                 .set("sasl.username", self.user.as_deref().unwrap_or_default())
@@ -230,7 +240,9 @@ impl SourceOptions {
         let mut found = Vec::new();
         match &self.pattern {
             None if self.topics.is_empty() => found.push(problem("topics", "topics or a pattern are needed")),
-            Some(_) if !self.topics.is_empty() => found.push(problem("pattern", "topics or a pattern, not both")),
+            Some(_) if !self.topics.is_empty() => {
+                found.push(problem("pattern", "topics or a pattern, not both"))
+            }
             Some(p) if !p.starts_with('^') => found.push(problem("pattern", "has to begin with ^")),
             _ => {}
         }
@@ -258,14 +270,21 @@ impl SinkOptions {
             found.push(problem("topic", "a topic, tables or a prefix are needed"));
         }
         if synced && (self.topic.is_some() || !self.tables.is_empty()) {
-            found.push(problem("prefix", "topics are named after the source's: no topic and no tables with it"));
+            found.push(problem(
+                "prefix",
+                "topics are named after the source's: no topic and no tables with it",
+            ));
         }
         if let Some(topic) = self.topic.as_ref().filter(|t| !is_topic(t)) {
             found.push(problem("topic", format!("{topic:?} {BAD_TOPIC}")));
         }
-        let named = format!("{}{}x", self.prefix.as_deref().unwrap_or(""), self.separator.as_deref().unwrap_or(""));
+        let named =
+            format!("{}{}x", self.prefix.as_deref().unwrap_or(""), self.separator.as_deref().unwrap_or(""));
         if !is_topic(&named) {
-            found.push(problem("prefix", "prefix and separator may have letters, digits, dots, underlines and hyphens"));
+            found.push(problem(
+                "prefix",
+                "prefix and separator may have letters, digits, dots, underlines and hyphens",
+            ));
         }
         if self.tables.len() > MAX_ROUTES {
             found.push(problem("tables", format!("more than {MAX_ROUTES}")));
@@ -277,7 +296,10 @@ impl SinkOptions {
             found.push(problem("copies", format!("has to be 1 to {MAX_COPIES}")));
         }
         if let Some(c) = self.compression.as_deref().filter(|c| !COMPRESSIONS.contains(c)) {
-            found.push(problem("compression", format!("unknown compression {c:?}; one of {}", COMPRESSIONS.join(", "))));
+            found.push(problem(
+                "compression",
+                format!("unknown compression {c:?}; one of {}", COMPRESSIONS.join(", ")),
+            ));
         }
         if self.create_partitions.is_some_and(|n| !(1..=10_000).contains(&n)) {
             found.push(problem("create_partitions", "has to be 1 to 10000"));
@@ -303,7 +325,8 @@ mod tests {
         assert_eq!(check_source(r#"{"pattern":"^a.*","start":{"timestamp_ms":5},"group":"g"}"#), []);
         assert_eq!(check_sink(r#"{"topic":"x"}"#), []);
         assert_eq!(check_sink(r#"{"prefix":"p","separator":"."}"#), []);
-        let tables = r#"{"tables":[{"database":"d","table":"t","topic":"x"}],"copies":2,"compression":"lz4"}"#;
+        let tables =
+            r#"{"tables":[{"database":"d","table":"t","topic":"x"}],"copies":2,"compression":"lz4"}"#;
         assert_eq!(check_sink(tables), []);
     }
 

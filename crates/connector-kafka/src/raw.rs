@@ -92,7 +92,8 @@ unsafe fn text(p: *const c_char) -> String {
 
 /// A C text. What has a zero byte in it is no name of anything.
 fn c_text(text: &str) -> Result<CString, Fault> {
-    CString::new(text).map_err(|_| Fault::new(Code::RD_KAFKA_RESP_ERR__INVALID_ARG, "a name has a zero byte in it"))
+    CString::new(text)
+        .map_err(|_| Fault::new(Code::RD_KAFKA_RESP_ERR__INVALID_ARG, "a name has a zero byte in it"))
 }
 
 /// Milliseconds for the library: at least one, so that nothing means "for ever".

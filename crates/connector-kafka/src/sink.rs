@@ -67,6 +67,8 @@ pub struct KafkaSink {
     settled: HashMap<Split, Mark>,
     /// To be told at the next call.
     trouble: Option<Error>,
+    /// A call has failed: what is open here must not become part of a transaction any more.
+    ended: bool,
 }
 
 /// A round whose end is waited for.
@@ -136,6 +138,7 @@ impl KafkaSink {
             waiting_bytes: 0,
             settled: HashMap::new(),
             trouble: None,
+            ended: false,
         })
     }
 
@@ -144,7 +147,10 @@ impl KafkaSink {
     }
 
     /// Runs a blocking call on a thread of the pool.
-    async fn block<T: Send + 'static>(&self, call: impl FnOnce(&Arc<Client>) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn block<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Arc<Client>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let client = self.client.clone();
         runtime::blocking(move || call(&client)).await.map_err(|e| Error::new(ErrorKind::Other, e))?
     }
@@ -158,7 +164,19 @@ impl KafkaSink {
     }
 
     fn check(&mut self) -> Result<()> {
-        self.trouble.take().map_or(Ok(()), Err)
+        if let Some(e) = self.trouble.take() {
+            self.ended = true;
+            return Err(e);
+        }
+        if self.ended {
+            return Err(Error::new(ErrorKind::Cancelled, "this sink has failed before"));
+        }
+        Ok(())
+    }
+
+    fn note<T>(&mut self, done: Result<T>) -> Result<T> {
+        self.ended |= done.is_err();
+        done
     }
 
     /// Finds the topics of a unit, and makes the client anew where one takes smaller batches than it sends.
@@ -266,7 +284,13 @@ impl KafkaSink {
         Ok(())
     }
 
-    async fn produce(&mut self, target: &Target, outgoing: &Outgoing<'_>, unit: usize, record: usize) -> Result<()> {
+    async fn produce(
+        &mut self,
+        target: &Target,
+        outgoing: &Outgoing<'_>,
+        unit: usize,
+        record: usize,
+    ) -> Result<()> {
         loop {
             let Err(fault) = self.client.produce(&target.topic, outgoing) else { return Ok(()) };
             if fault.code == Code::RD_KAFKA_RESP_ERR__QUEUE_FULL {
@@ -367,16 +391,8 @@ impl KafkaSink {
         }
         Ok(())
     }
-}
 
-#[async_trait(?Send)]
-impl RecordSink for KafkaSink {
-    fn describe(&self) -> String {
-        self.describe.clone()
-    }
-
-    async fn committed(&mut self, known: &[(Split, Option<Mark>)]) -> Result<Vec<Option<Mark>>> {
-        self.check()?;
+    async fn read_committed(&mut self, known: &[(Split, Option<Mark>)]) -> Result<Vec<Option<Mark>>> {
         self.fence().await?;
         let splits: Vec<Split> = known.iter().map(|(s, _)| s.clone()).collect();
         match &mut self.keeping {
@@ -386,7 +402,11 @@ impl RecordSink for KafkaSink {
                 let found = self.block(move |_| group_marks(&group, &splits)).await?;
                 // An offset without an account was set by somebody: the account goes on from what the journal knows.
                 let marks = found.into_iter().zip(known);
-                Ok(marks.map(|(m, (_, known))| m.map(|(m, next)| m.unwrap_or(Mark { next, ..known.unwrap_or_default() }))).collect())
+                Ok(marks
+                    .map(|(m, (_, known))| {
+                        m.map(|(m, next)| m.unwrap_or(Mark { next, ..known.unwrap_or_default() }))
+                    })
+                    .collect())
             }
             Keeping::Topic { .. } => {
                 let (pipeline, base) = (self.pipeline.clone(), self.base.clone());
@@ -400,6 +420,59 @@ impl RecordSink for KafkaSink {
                 Ok(marks)
             }
         }
+    }
+
+    async fn take_or_keep(&mut self, unit: Unit) -> Result<()> {
+        self.finish_if_done().await?;
+        while self.closing.is_some() && self.waiting_bytes >= round::BYTES {
+            self.finish().await?;
+            self.resume().await?;
+        }
+        if self.closing.is_some() {
+            self.waiting_bytes += unit.batch.held();
+            self.waiting.push_back(unit);
+            return Ok(());
+        }
+        self.take(unit).await?;
+        if self.open.is_full() {
+            self.close_round().await?;
+        }
+        Ok(())
+    }
+
+    async fn move_on(&mut self) -> Result<()> {
+        self.client.poll(Duration::ZERO);
+        self.finish_if_done().await?;
+        if self.closing.is_none() && self.open.is_due() {
+            self.close_round().await?;
+        }
+        Ok(())
+    }
+
+    async fn finish_all(&mut self) -> Result<()> {
+        loop {
+            self.finish().await?;
+            self.resume().await?;
+            if self.closing.is_none() && self.open.is_empty() {
+                return Ok(());
+            }
+            if self.closing.is_none() {
+                self.close_round().await?;
+            }
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl RecordSink for KafkaSink {
+    fn describe(&self) -> String {
+        self.describe.clone()
+    }
+
+    async fn committed(&mut self, known: &[(Split, Option<Mark>)]) -> Result<Vec<Option<Mark>>> {
+        self.check()?;
+        let done = self.read_committed(known).await;
+        self.note(done)
     }
 
     async fn open(&mut self, splits: &[(Split, Mark)]) -> Result<()> {
@@ -420,45 +493,20 @@ impl RecordSink for KafkaSink {
 
     async fn write(&mut self, unit: Unit) -> Result<()> {
         self.check()?;
-        self.finish_if_done().await?;
-        while self.closing.is_some() && self.waiting_bytes >= round::BYTES {
-            self.finish().await?;
-            self.resume().await?;
-        }
-        if self.closing.is_some() {
-            self.waiting_bytes += unit.batch.held();
-            self.waiting.push_back(unit);
-            return Ok(());
-        }
-        self.take(unit).await?;
-        if self.open.is_full() {
-            self.close_round().await?;
-        }
-        Ok(())
+        let done = self.take_or_keep(unit).await;
+        self.note(done)
     }
 
     async fn tick(&mut self) -> Result<()> {
         self.check()?;
-        self.client.poll(Duration::ZERO);
-        self.finish_if_done().await?;
-        if self.closing.is_none() && self.open.is_due() {
-            self.close_round().await?;
-        }
-        Ok(())
+        let done = self.move_on().await;
+        self.note(done)
     }
 
     async fn flush(&mut self) -> Result<()> {
         self.check()?;
-        loop {
-            self.finish().await?;
-            self.resume().await?;
-            if self.closing.is_none() && self.open.is_empty() {
-                return Ok(());
-            }
-            if self.closing.is_none() {
-                self.close_round().await?;
-            }
-        }
+        let done = self.finish_all().await;
+        self.note(done)
     }
 
     fn settled(&mut self) -> Vec<Settled> {
@@ -479,7 +527,9 @@ impl RecordSink for KafkaSink {
             // Where positions are kept must not depend on who could be reached.
             _ => {
                 let vague = Fault::of(Code::RD_KAFKA_RESP_ERR__TIMED_OUT);
-                self.trouble = Some(during("the clusters of source and sink can't be told apart")(self.client.explain(vague)));
+                self.trouble = Some(during("the clusters of source and sink can't be told apart")(
+                    self.client.explain(vague),
+                ));
                 false
             }
         }

@@ -162,14 +162,17 @@ impl KafkaSource {
             self.positions.remove(split);
         }
         self.pins.retain(|b| !splits.contains(b.split()));
-        self.fetched.retain(|m| !splits.iter().any(|s| s.partition == m.partition() && &*s.topic == m.topic()));
+        self.fetched
+            .retain(|m| !splits.iter().any(|s| s.partition == m.partition() && &*s.topic == m.topic()));
     }
 
     /// Is an error one that the engine has to know of? A connection that is lost is not: the library makes a new one.
     fn judge(&self, fault: Fault) -> Result<()> {
         use Code as C;
         match fault.code {
-            C::RD_KAFKA_RESP_ERR__TRANSPORT | C::RD_KAFKA_RESP_ERR__RESOLVE | C::RD_KAFKA_RESP_ERR__TIMED_OUT => {
+            C::RD_KAFKA_RESP_ERR__TRANSPORT
+            | C::RD_KAFKA_RESP_ERR__RESOLVE
+            | C::RD_KAFKA_RESP_ERR__TIMED_OUT => {
                 tracing::debug!("{}: {}", self.describe, fault.text);
                 Ok(())
             }
@@ -203,7 +206,8 @@ impl KafkaSource {
                 continue;
             }
             let (count, bytes) = run(&self.fetched, room);
-            let made = self.positions.get_mut(&split).map(|at| collect(&self.fetched, split, at, (count, bytes)));
+            let made =
+                self.positions.get_mut(&split).map(|at| collect(&self.fetched, split, at, (count, bytes)));
             self.fetched.skip(count);
             if let Some(batch) = made.filter(|b| b.next() > b.first()) {
                 return Ok(Some(batch));
@@ -252,10 +256,14 @@ impl KafkaSource {
         let (low, high) =
             self.client.query_watermarks(&split.topic, split.partition, ANSWER).map_err(&doing)?;
         if at > high {
-            let words = format!("{split} ends at {high}, before the position {at}: the topic was truncated or made anew");
+            let words = format!(
+                "{split} ends at {high}, before the position {at}: the topic was truncated or made anew"
+            );
             return Err(Error::new(ErrorKind::Changed, words));
         }
-        tracing::warn!("{split}: records {at} to {low} were deleted before they were read; going on at {low}");
+        tracing::warn!(
+            "{split}: records {at} to {low} were deleted before they were read; going on at {low}"
+        );
         let to = at.max(low);
         let mut list = List::new(1);
         list.add(&split.topic, split.partition, to, None).map_err(&doing)?;

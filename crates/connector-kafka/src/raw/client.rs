@@ -134,6 +134,11 @@ impl Client {
         all.filter_map(|d| d.place.err().map(|code| Failed { tag: d.tag, code })).collect()
     }
 
+    /// Was a message not delivered, since failures were taken?
+    pub(crate) fn has_failed(&self) -> bool {
+        lock(&self.shared.delivered).iter().any(|d| d.place.is_err())
+    }
+
     /// What became of messages, since the last call.
     pub(crate) fn take_delivered(&self) -> Vec<Delivered> {
         std::mem::take(&mut lock(&self.shared.delivered))
@@ -154,7 +159,9 @@ impl Client {
                 | C::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT
         );
         match lock(&self.shared.error).clone() {
-            Some(reason) if vague => Fault { fatal: fault.fatal, retriable: fault.retriable, abort: fault.abort, ..reason },
+            Some(reason) if vague => {
+                Fault { fatal: fault.fatal, retriable: fault.retriable, abort: fault.abort, ..reason }
+            }
             _ => fault,
         }
     }
@@ -243,17 +250,37 @@ impl Client {
         let name = c_text(topic).ok()?;
         let (mut low, mut high) = (-1, -1);
         // Safety: two numbers are written.
-        let code = unsafe { sys::rd_kafka_get_watermark_offsets(self.rk, name.as_ptr(), partition, &raw mut low, &raw mut high) };
+        let code = unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                self.rk,
+                name.as_ptr(),
+                partition,
+                &raw mut low,
+                &raw mut high,
+            )
+        };
         (code == Code::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some((low, high))
     }
 
     /// Asks the cluster for both ends of a partition.
-    pub(crate) fn query_watermarks(&self, topic: &str, partition: i32, wait: Duration) -> Result<(i64, i64), Fault> {
+    pub(crate) fn query_watermarks(
+        &self,
+        topic: &str,
+        partition: i32,
+        wait: Duration,
+    ) -> Result<(i64, i64), Fault> {
         let name = c_text(topic)?;
         let (mut low, mut high) = (-1, -1);
         // Safety: two numbers are written.
         let code = unsafe {
-            sys::rd_kafka_query_watermark_offsets(self.rk, name.as_ptr(), partition, &raw mut low, &raw mut high, millis(wait))
+            sys::rd_kafka_query_watermark_offsets(
+                self.rk,
+                name.as_ptr(),
+                partition,
+                &raw mut low,
+                &raw mut high,
+                millis(wait),
+            )
         };
         Fault::code(code).map(|()| (low, high)).map_err(|e| self.explain(e))
     }
@@ -353,8 +380,9 @@ unsafe fn fill(conf: *mut sys::rd_kafka_conf_t, settings: &Settings) -> Result<(
         let (c_name, c_value) = (c_text(name)?, c_text(value)?);
         let mut words = [0 as c_char; 256];
         // Safety: texts and a buffer that live through the call.
-        let done =
-            unsafe { sys::rd_kafka_conf_set(conf, c_name.as_ptr(), c_value.as_ptr(), words.as_mut_ptr(), words.len()) };
+        let done = unsafe {
+            sys::rd_kafka_conf_set(conf, c_name.as_ptr(), c_value.as_ptr(), words.as_mut_ptr(), words.len())
+        };
         if done != sys::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK {
             // The library's words may hold the value.
             let words = format!("the client does not take the value of {name}");
@@ -383,7 +411,10 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 fn note(shared: &Shared, fault: &Fault) {
     use Code as C;
     let telling = |f: &Fault| {
-        matches!(f.code, C::RD_KAFKA_RESP_ERR__AUTHENTICATION | C::RD_KAFKA_RESP_ERR__SSL | C::RD_KAFKA_RESP_ERR__RESOLVE)
+        matches!(
+            f.code,
+            C::RD_KAFKA_RESP_ERR__AUTHENTICATION | C::RD_KAFKA_RESP_ERR__SSL | C::RD_KAFKA_RESP_ERR__RESOLVE
+        )
     };
     let mut last = lock(&shared.error);
     if telling(fault) || !last.as_ref().is_some_and(telling) {
@@ -391,7 +422,12 @@ fn note(shared: &Shared, fault: &Fault) {
     }
 }
 
-unsafe extern "C" fn on_error(_rk: *mut sys::rd_kafka_t, err: c_int, reason: *const c_char, opaque: *mut c_void) {
+unsafe extern "C" fn on_error(
+    _rk: *mut sys::rd_kafka_t,
+    err: c_int,
+    reason: *const c_char,
+    opaque: *mut c_void,
+) {
     use Code as C;
     let known = [
         C::RD_KAFKA_RESP_ERR__AUTHENTICATION,
@@ -405,7 +441,11 @@ unsafe extern "C" fn on_error(_rk: *mut sys::rd_kafka_t, err: c_int, reason: *co
     unsafe { note(&*opaque.cast::<Shared>(), &Fault::new(code, text(reason))) };
 }
 
-unsafe extern "C" fn on_delivery(_rk: *mut sys::rd_kafka_t, message: *const sys::rd_kafka_message_t, opaque: *mut c_void) {
+unsafe extern "C" fn on_delivery(
+    _rk: *mut sys::rd_kafka_t,
+    message: *const sys::rd_kafka_message_t,
+    opaque: *mut c_void,
+) {
     // Safety: a message while the call lasts; the opaque pointer is the client's state.
     unsafe {
         let message = &*message;
@@ -418,9 +458,15 @@ unsafe extern "C" fn on_delivery(_rk: *mut sys::rd_kafka_t, message: *const sys:
     }
 }
 
-unsafe extern "C" fn on_log(_rk: *const sys::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
+unsafe extern "C" fn on_log(
+    _rk: *const sys::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    line: *const c_char,
+) {
     // Safety: texts while the call lasts.
-    let (facility, line) = unsafe { (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(line).to_string_lossy()) };
+    let (facility, line) =
+        unsafe { (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(line).to_string_lossy()) };
     // Syslog's levels: 4 is a warning. Connections that come and go are no news.
     if level <= 4 && facility != "FAIL" {
         tracing::warn!(target: "connector_kafka::librdkafka", "{facility}: {line}");

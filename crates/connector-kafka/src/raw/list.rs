@@ -42,7 +42,13 @@ impl List {
         self.0
     }
 
-    pub(crate) fn add(&mut self, topic: &str, partition: i32, offset: i64, metadata: Option<&str>) -> Result<(), Fault> {
+    pub(crate) fn add(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        metadata: Option<&str>,
+    ) -> Result<(), Fault> {
         let topic = c_text(topic)?;
         // Safety: the entry lives as long as the list is not added to; its metadata is memory of `malloc`, which
         // the list frees.

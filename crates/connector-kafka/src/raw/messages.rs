@@ -164,12 +164,15 @@ impl<'a> Message<'a> {
         let mut headers = ptr::null_mut();
         // Safety: the headers belong to the message; name and value live as long.
         unsafe {
-            if sys::rd_kafka_message_headers(self.message, &raw mut headers) != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+            if sys::rd_kafka_message_headers(self.message, &raw mut headers)
+                != Code::RD_KAFKA_RESP_ERR_NO_ERROR
+            {
                 return;
             }
             for i in 0.. {
                 let (mut name, mut value, mut size) = (ptr::null(), ptr::null::<c_void>(), 0);
-                let code = sys::rd_kafka_header_get_all(headers, i, &raw mut name, &raw mut value, &raw mut size);
+                let code =
+                    sys::rd_kafka_header_get_all(headers, i, &raw mut name, &raw mut value, &raw mut size);
                 if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
                     return;
                 }

@@ -89,7 +89,8 @@ impl Drop for GroupMetadata {
 type Word = sys::rd_kafka_vu_s__bindgen_ty_1;
 
 fn bytes(piece: Option<&[u8]>) -> Word {
-    let (ptr, size) = piece.map_or((std::ptr::null_mut(), 0), |b| (b.as_ptr().cast_mut().cast::<c_void>(), b.len()));
+    let (ptr, size) =
+        piece.map_or((std::ptr::null_mut(), 0), |b| (b.as_ptr().cast_mut().cast::<c_void>(), b.len()));
     Word { mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size } }
 }
 
@@ -130,13 +131,16 @@ impl Client {
     /// Gives up what has not been delivered.
     pub(crate) fn purge(&self) {
         // Safety: a live handle.
-        unsafe { sys::rd_kafka_purge(self.ptr(), sys::RD_KAFKA_PURGE_F_QUEUE | sys::RD_KAFKA_PURGE_F_INFLIGHT) };
+        unsafe {
+            sys::rd_kafka_purge(self.ptr(), sys::RD_KAFKA_PURGE_F_QUEUE | sys::RD_KAFKA_PURGE_F_INFLIGHT)
+        };
     }
 
     /// Fences older producers of the same transactional id, and ends what they left open.
     pub(crate) fn init_transactions(&self, wait: Duration) -> Result<(), Fault> {
         // Safety: a live handle.
-        Fault::check(unsafe { sys::rd_kafka_init_transactions(self.ptr(), millis(wait)) }).map_err(|e| self.explain(e))
+        Fault::check(unsafe { sys::rd_kafka_init_transactions(self.ptr(), millis(wait)) })
+            .map_err(|e| self.explain(e))
     }
 
     pub(crate) fn begin_transaction(&self) -> Result<(), Fault> {
@@ -144,7 +148,12 @@ impl Client {
         Fault::check(unsafe { sys::rd_kafka_begin_transaction(self.ptr()) })
     }
 
-    pub(crate) fn send_offsets(&self, list: &List, group: &GroupMetadata, wait: Duration) -> Result<(), Fault> {
+    pub(crate) fn send_offsets(
+        &self,
+        list: &List,
+        group: &GroupMetadata,
+        wait: Duration,
+    ) -> Result<(), Fault> {
         // Safety: both are only read.
         Fault::check(unsafe {
             sys::rd_kafka_send_offsets_to_transaction(self.ptr(), list.ptr(), group.0, millis(wait))

@@ -93,8 +93,18 @@ impl Client {
             let options = Options(sys::rd_kafka_AdminOptions_new(self.ptr(), op));
             let buffer = words.as_mut_ptr();
             sys::rd_kafka_AdminOptions_set_request_timeout(options.0, millis(wait), buffer, words.len());
-            if matches!(op, Op::RD_KAFKA_ADMIN_OP_CREATETOPICS | Op::RD_KAFKA_ADMIN_OP_DELETETOPICS | Op::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS) {
-                sys::rd_kafka_AdminOptions_set_operation_timeout(options.0, millis(wait), buffer, words.len());
+            if matches!(
+                op,
+                Op::RD_KAFKA_ADMIN_OP_CREATETOPICS
+                    | Op::RD_KAFKA_ADMIN_OP_DELETETOPICS
+                    | Op::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS
+            ) {
+                sys::rd_kafka_AdminOptions_set_operation_timeout(
+                    options.0,
+                    millis(wait),
+                    buffer,
+                    words.len(),
+                );
             }
             let queue = ReplyQueue(sys::rd_kafka_queue_new(self.ptr()));
             send(options.0, queue.0);
@@ -117,7 +127,8 @@ impl Client {
         // Safety: the item is ours; the results are read while the answer lives.
         unsafe {
             let partitions = wanted.partitions.unwrap_or(-1);
-            let item = sys::rd_kafka_NewTopic_new(name.as_ptr(), partitions, -1, words.as_mut_ptr(), words.len());
+            let item =
+                sys::rd_kafka_NewTopic_new(name.as_ptr(), partitions, -1, words.as_mut_ptr(), words.len());
             if item.is_null() {
                 return Err(Fault::new(Code::RD_KAFKA_RESP_ERR__INVALID_ARG, text(words.as_ptr())));
             }
@@ -167,7 +178,11 @@ impl Client {
     }
 
     /// A topic's settings as they hold, defaults included.
-    pub(crate) fn topic_settings(&self, name: &str, wait: Duration) -> Result<BTreeMap<String, String>, Fault> {
+    pub(crate) fn topic_settings(
+        &self,
+        name: &str,
+        wait: Duration,
+    ) -> Result<BTreeMap<String, String>, Fault> {
         // Safety: as in `create_topic`.
         unsafe {
             let mut items = topic_resource(&c_text(name)?)?;
@@ -195,7 +210,12 @@ impl Client {
     }
 
     /// Sets some of a topic's settings and leaves the others alone.
-    pub(crate) fn set_topic(&self, name: &str, settings: &[(String, String)], wait: Duration) -> Result<(), Fault> {
+    pub(crate) fn set_topic(
+        &self,
+        name: &str,
+        settings: &[(String, String)],
+        wait: Duration,
+    ) -> Result<(), Fault> {
         // Safety: as in `create_topic`.
         unsafe {
             let mut items = topic_resource(&c_text(name)?)?;
@@ -211,9 +231,16 @@ impl Client {
                     ))?;
                 }
             }
-            let answer = self.request(Op::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, wait, |options, queue| {
-                sys::rd_kafka_IncrementalAlterConfigs(self.ptr(), items.0.as_mut_ptr(), 1, options, queue);
-            })?;
+            let answer =
+                self.request(Op::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, wait, |options, queue| {
+                    sys::rd_kafka_IncrementalAlterConfigs(
+                        self.ptr(),
+                        items.0.as_mut_ptr(),
+                        1,
+                        options,
+                        queue,
+                    );
+                })?;
             let mut count = 0;
             let result = sys::rd_kafka_event_IncrementalAlterConfigs_result(answer.0);
             let resources = sys::rd_kafka_IncrementalAlterConfigs_result_resources(result, &raw mut count);
@@ -222,7 +249,12 @@ impl Client {
     }
 
     /// Offsets of places: −1 the end, −2 the beginning, else the first record of that time or later (−1 where there is none).
-    pub(crate) fn list_offsets(&self, wanted: &List, committed: bool, wait: Duration) -> Result<Vec<Place>, Fault> {
+    pub(crate) fn list_offsets(
+        &self,
+        wanted: &List,
+        committed: bool,
+        wait: Duration,
+    ) -> Result<Vec<Place>, Fault> {
         if wanted.len() == 0 {
             return Ok(Vec::new());
         }
@@ -236,7 +268,8 @@ impl Client {
                     I::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED
                 };
                 // The options are ours until the call returns.
-                let _ = Fault::check(sys::rd_kafka_AdminOptions_set_isolation_level(options.cast_mut(), level));
+                let _ =
+                    Fault::check(sys::rd_kafka_AdminOptions_set_isolation_level(options.cast_mut(), level));
                 sys::rd_kafka_ListOffsets(self.ptr(), wanted.ptr(), options, queue);
             })?;
             let mut count = 0;
@@ -263,15 +296,27 @@ impl Client {
     }
 
     /// What a group committed.
-    pub(crate) fn group_offsets(&self, group: &str, wanted: &List, wait: Duration) -> Result<Vec<Place>, Fault> {
+    pub(crate) fn group_offsets(
+        &self,
+        group: &str,
+        wanted: &List,
+        wait: Duration,
+    ) -> Result<Vec<Place>, Fault> {
         let group = c_text(group)?;
         // Safety: as in `create_topic`.
         unsafe {
             let item = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), wanted.ptr());
             let mut items = Items::one(item, sys::rd_kafka_ListConsumerGroupOffsets_destroy)?;
-            let answer = self.request(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, wait, |options, queue| {
-                sys::rd_kafka_ListConsumerGroupOffsets(self.ptr(), items.0.as_mut_ptr(), 1, options, queue);
-            })?;
+            let answer =
+                self.request(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, wait, |options, queue| {
+                    sys::rd_kafka_ListConsumerGroupOffsets(
+                        self.ptr(),
+                        items.0.as_mut_ptr(),
+                        1,
+                        options,
+                        queue,
+                    );
+                })?;
             let mut count = 0;
             let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(answer.0);
             let groups = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
@@ -303,14 +348,20 @@ impl Client {
                 }
             };
             let mut answer = ptr::null();
-            let code =
-                sys::rd_kafka_metadata(self.ptr(), i32::from(topic.is_none()), rkt, &raw mut answer, millis(wait));
+            let code = sys::rd_kafka_metadata(
+                self.ptr(),
+                i32::from(topic.is_none()),
+                rkt,
+                &raw mut answer,
+                millis(wait),
+            );
             if !rkt.is_null() {
                 sys::rd_kafka_topic_destroy(rkt);
             }
             Fault::code(code).map_err(|e| self.explain(e))?;
             let all = &*answer;
-            let topics = (0..usize::try_from(all.topic_cnt).unwrap_or(0)).map(|i| topic_metadata(&*all.topics.add(i)));
+            let topics =
+                (0..usize::try_from(all.topic_cnt).unwrap_or(0)).map(|i| topic_metadata(&*all.topics.add(i)));
             let topics = topics.collect();
             sys::rd_kafka_metadata_destroy(answer);
             Ok(topics)

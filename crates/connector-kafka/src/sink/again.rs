@@ -6,10 +6,10 @@ use std::time::Duration;
 use connector::records::{Refused, Split, Unit};
 use connector::{Error, ErrorKind, Result};
 
+use super::KafkaSink;
 use super::round::{Round, named, tag};
 use super::target::{Making, Target, doubtful, look_up};
 use super::writer::{self, Keeping, Trouble};
-use super::KafkaSink;
 use crate::fault::{during, of_record};
 use crate::raw::{Client, Code, Failed, Fault, Outgoing};
 
@@ -22,7 +22,12 @@ const SMALLEST: usize = 1024;
 
 impl KafkaSink {
     /// Writes a round whose transaction failed once more.
-    pub(super) async fn again(&mut self, mut round: Round, mut fault: Fault, mut failed: Vec<Failed>) -> Result<()> {
+    pub(super) async fn again(
+        &mut self,
+        mut round: Round,
+        mut fault: Fault,
+        mut failed: Vec<Failed>,
+    ) -> Result<()> {
         tracing::debug!("{}: a round is done again: {}", self.describe, fault.text);
         for attempt in 0..ATTEMPTS {
             self.abort().await?;
@@ -156,7 +161,8 @@ impl KafkaSink {
         let mut suspects: Vec<(usize, Target)> = Vec::new();
         let mut others = Vec::new();
         for (index, unit) in round.units.iter().enumerate() {
-            let wanted: Vec<usize> = (0..unit.batch.len()).filter(|i| named.contains(&tag(index, *i))).collect();
+            let wanted: Vec<usize> =
+                (0..unit.batch.len()).filter(|i| named.contains(&tag(index, *i))).collect();
             for i in wanted {
                 let Some((target, weight)) = self.looked_at(unit, i).await? else { continue };
                 let list = if doubtful(&target.rules, weight) { &mut suspects } else { &mut others };
@@ -201,7 +207,10 @@ impl KafkaSink {
             }
             probes += 1;
             if probes > PROBES {
-                return Err(Error::new(ErrorKind::Unacceptable, "the broker refuses too many records of one transaction"));
+                return Err(Error::new(
+                    ErrorKind::Unacceptable,
+                    "the broker refuses too many records of one transaction",
+                ));
             }
             let Some(code) = self.probe(round, &set).await? else {
                 // Without transactions what was tried is written.
@@ -249,8 +258,12 @@ impl KafkaSink {
         }
         let failed = self
             .block(|client| {
-                client.flush(writer::ENDING).map_err(during("records can't be tried"))?;
-                Ok(client.take_failed())
+                let done = writer::deliver(client);
+                let failed = client.take_failed();
+                if failed.is_empty() {
+                    done.map_err(during("records can't be tried"))?;
+                }
+                Ok(failed)
             })
             .await?;
         self.abort().await?;

@@ -64,14 +64,17 @@ pub(super) fn note(
     let topic = topic.ok_or_else(|| Fault::of(Code::RD_KAFKA_RESP_ERR__STATE))?;
     for (split, mark) in marks {
         let (key, value) = (key(pipeline, split), mark.to_text());
-        client.produce(topic, &Outgoing {
-            partition: Some(0),
-            key: Some(key.as_bytes()),
-            value: Some(value.as_bytes()),
-            timestamp_ms: 0,
-            headers: Headers::none(),
-            tag: POSITION,
-        })?;
+        client.produce(
+            topic,
+            &Outgoing {
+                partition: Some(0),
+                key: Some(key.as_bytes()),
+                value: Some(value.as_bytes()),
+                timestamp_ms: 0,
+                headers: Headers::none(),
+                tag: POSITION,
+            },
+        )?;
     }
     Ok(())
 }
@@ -137,8 +140,10 @@ fn read_piece(
         while let Some(message) = fetched.peek(0) {
             let at = match message.code() {
                 Code::RD_KAFKA_RESP_ERR_NO_ERROR => {
-                    let place = message.key().and_then(|k| std::str::from_utf8(k).ok()).and_then(|k| wanted.get(k));
-                    let mark = message.value().and_then(|v| std::str::from_utf8(v).ok()).and_then(Mark::parse);
+                    let place =
+                        message.key().and_then(|k| std::str::from_utf8(k).ok()).and_then(|k| wanted.get(k));
+                    let mark =
+                        message.value().and_then(|v| std::str::from_utf8(v).ok()).and_then(Mark::parse);
                     if let (Some(slot), Some(mark)) = (place.and_then(|i| found.get_mut(*i)), mark) {
                         *slot = Some(mark);
                     }

@@ -13,7 +13,10 @@ use crate::options::SinkOptions;
 pub(super) enum Routes {
     One(String),
     /// By the table that a change record names.
-    Tables { topics: HashMap<(String, String), String>, other: Option<String> },
+    Tables {
+        topics: HashMap<(String, String), String>,
+        other: Option<String>,
+    },
     /// Named after the source's topic.
     Named(String),
 }
@@ -62,7 +65,8 @@ impl Routes {
             Some(topic) if options.tables.is_empty() => Self::One(topic),
             other => {
                 let routes = options.tables.iter();
-                let topics = routes.map(|r| ((r.database.clone(), r.table.clone()), r.topic.clone())).collect();
+                let topics =
+                    routes.map(|r| ((r.database.clone(), r.table.clone()), r.topic.clone())).collect();
                 Self::Tables { topics, other }
             }
         }
@@ -79,7 +83,9 @@ impl Routes {
 
     /// The topic of one record.
     pub(super) fn single(&self, index: usize, record: &RecordRef<'_>) -> Result<&str, Refused> {
-        let Self::Tables { topics, other } = self else { return Err(refused(index, "the sink has no table routes")) };
+        let Self::Tables { topics, other } = self else {
+            return Err(refused(index, "the sink has no table routes"));
+        };
         let table = record.value.and_then(table);
         let routed = table.as_ref().and_then(|names| {
             names.iter().find_map(|(database, table)| topics.get(&(database.to_string(), table.to_string())))

@@ -118,7 +118,9 @@ pub(super) fn partitions(client: &Client, name: &str) -> Result<Option<i32>, Fau
         let Some(topic) = found.into_iter().find(|t| t.name == name) else { return Ok(None) };
         match topic.code {
             C::RD_KAFKA_RESP_ERR_NO_ERROR if topic.partitions > 0 => return Ok(Some(topic.partitions)),
-            C::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | C::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC => return Ok(None),
+            C::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | C::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC => {
+                return Ok(None);
+            }
             C::RD_KAFKA_RESP_ERR_NO_ERROR | C::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE => {}
             code => return Err(Fault::of(code)),
         }

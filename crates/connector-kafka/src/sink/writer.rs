@@ -41,7 +41,12 @@ pub(super) enum Trouble {
 }
 
 /// Settings of a producer.
-pub(super) fn settings(mut base: Settings, transactional: Option<&str>, compression: &str, batch: usize) -> Settings {
+pub(super) fn settings(
+    mut base: Settings,
+    transactional: Option<&str>,
+    compression: &str,
+    batch: usize,
+) -> Settings {
     base.set("enable.idempotence", true)
         .set("partitioner", "murmur2_random")
         .set("compression.type", compression)
@@ -62,18 +67,38 @@ pub(super) fn settings(mut base: Settings, transactional: Option<&str>, compress
 
 /// Fences older owners of the transactional id. Blocks.
 pub(super) fn fence(client: &Client) -> Result<()> {
-    insist(ENDING, |wait| client.init_transactions(wait)).map_err(during("the producer's transactions can't be set up"))
+    insist(ENDING, |wait| client.init_transactions(wait))
+        .map_err(during("the producer's transactions can't be set up"))
 }
 
 /// Ends a round: everything that was produced, and the positions, become visible at once. Blocks.
 pub(super) fn commit(client: &Client, keeping: &Keeping, marks: &[(Split, Mark)]) -> Result<(), Trouble> {
-    let ended = match keeping {
-        Keeping::Nowhere => return flush(client),
+    if matches!(keeping, Keeping::Nowhere) {
+        return flush(client);
+    }
+    let ended = deliver(client).and_then(|()| match keeping {
+        Keeping::Nowhere => Ok(()),
         Keeping::Group(group) => commit_with_offsets(client, group, marks),
         Keeping::Topic { pipeline, topic } => positions::note(client, pipeline, topic.as_deref(), marks)
             .and_then(|()| insist(ENDING, |wait| client.commit_transaction(wait))),
-    };
+    });
     ended.map_err(|fault| verdict(client, fault))
+}
+
+/// Waits until everything is delivered, or until the first failure: the library itself would wait for what comes behind
+/// that one until the transaction has timed out.
+pub(super) fn deliver(client: &Client) -> Result<(), Fault> {
+    let until = Instant::now() + ENDING;
+    loop {
+        let done = client.flush(Duration::from_millis(50));
+        if client.has_failed() {
+            return Err(Fault { abort: true, ..Fault::of(Code::RD_KAFKA_RESP_ERR__STATE) });
+        }
+        match done {
+            Err(e) if e.code == Code::RD_KAFKA_RESP_ERR__TIMED_OUT && Instant::now() < until => {}
+            done => return done,
+        }
+    }
 }
 
 fn commit_with_offsets(client: &Client, group: &Group, marks: &[(Split, Mark)]) -> Result<(), Fault> {
@@ -104,8 +129,14 @@ fn flush(client: &Client) -> Result<(), Trouble> {
 /// Can a transaction that did not end well be done again?
 fn verdict(client: &Client, fault: Fault) -> Trouble {
     let failed = client.take_failed();
-    let lost = fault.code == Code::RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST;
-    if fault.fatal || lost || !(fault.abort || fault.code == Code::RD_KAFKA_RESP_ERR__STATE) {
+    let fault = match failed.first() {
+        Some(first) if fault.code == Code::RD_KAFKA_RESP_ERR__STATE => Fault { abort: true, ..Fault::of(first.code) },
+        _ => fault,
+    };
+    // What the source has lost is left out the next time.
+    let passes =
+        matches!(fault.code, Code::RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST | Code::RD_KAFKA_RESP_ERR__STATE);
+    if fault.fatal || !(fault.abort || passes) {
         return Trouble::Over(during("a transaction can't be committed")(client.explain(fault)));
     }
     Trouble::Again { fault, failed }
@@ -121,7 +152,10 @@ pub(super) fn abort(client: &Client) -> Result<()> {
 }
 
 /// Makes a call again while the library says that it may be made again.
-pub(super) fn insist(for_long: Duration, mut call: impl FnMut(Duration) -> Result<(), Fault>) -> Result<(), Fault> {
+pub(super) fn insist(
+    for_long: Duration,
+    mut call: impl FnMut(Duration) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let until = Instant::now() + for_long;
     let mut pause = Duration::from_millis(20);
     loop {

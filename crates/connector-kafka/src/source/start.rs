@@ -29,7 +29,9 @@ pub(super) fn places(
             Some(at) => Ok((split.clone(), at, false)),
             None => {
                 let found = ruled.get(split).copied();
-                let at = found.ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("no offset of {split} came")))?;
+                let at = found.ok_or_else(|| {
+                    Error::new(ErrorKind::Unavailable, format!("no offset of {split} came"))
+                })?;
                 Ok((split.clone(), at, true))
             }
         })

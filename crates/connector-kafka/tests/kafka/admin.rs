@@ -40,7 +40,7 @@ fn topics_are_made_changed_and_deleted() {
 fn single_records_are_written_and_found() {
     let cluster = Cluster::any();
     let admin = cluster.admin();
-    let topic = cluster.topic("single", 2, &[]);
+    let topic = cluster.topic("single", 2, &[("max.message.bytes", "1000000")]);
     let text: Vec<String> = (0..20).map(|i| format!("v{i}")).collect();
     let records: Vec<_> = text
         .iter()

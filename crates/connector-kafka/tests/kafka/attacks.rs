@@ -7,7 +7,7 @@ use connector::ErrorKind;
 use connector::records::{Account, Mark, Split};
 
 use crate::cluster::{Cluster, WAIT, unique};
-use crate::lane::{Lane, fill, numbered, on_lane, read_all, values};
+use crate::lane::{Lane, assert_each_once, fill, numbered, on_lane, read_all};
 
 /// A lane dies again and again, at points that are spread over its work. In the end everything is there once.
 fn killed(source: &Cluster, sink: &Cluster) {
@@ -15,7 +15,8 @@ fn killed(source: &Cluster, sink: &Cluster) {
     let pipeline = unique("task");
     let total = 20_000;
     fill(source, &from, &numbered(total));
-    let read = source.endpoint(&format!(r#"{{"topics":["{from}"],"start":"earliest","group":"{pipeline}"}}"#));
+    let read =
+        source.endpoint(&format!(r#"{{"topics":["{from}"],"start":"earliest","group":"{pipeline}"}}"#));
     let write = sink.endpoint(&format!(r#"{{"topic":"{to}"}}"#));
     for life in 1..=12 {
         on_lane(async {
@@ -33,7 +34,7 @@ fn killed(source: &Cluster, sink: &Cluster) {
         lane.drain(source, &from).await;
         lane.marks.clone()
     });
-    assert_eq!(values(&read_all(sink, &to)), numbered(total));
+    assert_each_once(&read_all(sink, &to), total);
     let written: u64 = marks.values().map(|m| m.account.items[Account::WRITTEN]).sum();
     assert_eq!(written, total as u64, "the account came through as well");
 }
@@ -42,7 +43,10 @@ impl Lane {
     /// Is the end of all partitions settled?
     fn source_ended(&self, topic: &str) -> bool {
         self.marks.len() == 3
-            && self.marks.iter().all(|(s, m)| &*s.topic == topic && self.source.end(s).is_some_and(|e| m.next >= e))
+            && self
+                .marks
+                .iter()
+                .all(|(s, m)| &*s.topic == topic && self.source.end(s).is_some_and(|e| m.next >= e))
     }
 }
 
@@ -69,7 +73,8 @@ fn the_older_of_two_owners_is_fenced() {
         let mut old = Lane::new(&read, &write, &pipeline, 0).unwrap();
         old.until("records", |l| l.taken == 100).await;
         // The new owner begins before the old one commits, with the same lane.
-        let mut new = connector_kafka::sink(&write, &crate::cluster::context(&pipeline, 0), old.desk.clone()).unwrap();
+        let mut new =
+            connector_kafka::sink(&write, &crate::cluster::context(&pipeline, 0), old.desk.clone()).unwrap();
         assert!(new.join(old.source.group().unwrap()));
         let split = Split::new(&from, 0);
         let found = new.committed(&[(split, None)]).await.unwrap();
@@ -132,7 +137,9 @@ fn a_rebalance_storm_loses_nothing_and_doubles_nothing() {
             std::thread::sleep(Duration::from_millis(300));
         }
         let end = Instant::now() + Duration::from_secs(60);
-        let lag = || cluster.admin().group_offsets(&pipeline, &from, WAIT).unwrap().iter().map(|r| r.lag).sum::<i64>();
+        let lag = || {
+            cluster.admin().group_offsets(&pipeline, &from, WAIT).unwrap().iter().map(|r| r.lag).sum::<i64>()
+        };
         while lag() > 0 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -144,9 +151,7 @@ fn a_rebalance_storm_loses_nothing_and_doubles_nothing() {
             Lane::new(&read, &write, &pipeline, number).unwrap().sink.committed(&[]).await.unwrap();
         }
     });
-    let found = values(&read_all(&cluster, &to));
-    assert_eq!(found.len(), total);
-    assert_eq!(found, numbered(total));
+    assert_each_once(&read_all(&cluster, &to), total);
     let rows = cluster.admin().group_offsets(&pipeline, &from, WAIT).unwrap();
     let marks = rows.iter().filter_map(|r| Mark::parse(&r.metadata));
     assert_eq!(marks.map(|m| m.account.items[Account::WRITTEN]).sum::<u64>(), total as u64);
@@ -170,14 +175,16 @@ fn a_broker_that_restarts_in_the_middle_costs_nothing() {
         // Polls may say that the cluster can't be reached; the lane is made anew when its sink says so.
         let end = Instant::now() + Duration::from_secs(90);
         let ends = cluster.admin().offsets(&from, connector_kafka::OffsetsFor::End, WAIT).unwrap();
-        while !ends.iter().all(|(p, e)| lane.marks.get(&Split::new(&from, *p)).is_some_and(|m| m.next >= *e)) {
+        while !ends.iter().all(|(p, e)| lane.marks.get(&Split::new(&from, *p)).is_some_and(|m| m.next >= *e))
+        {
             assert!(Instant::now() < end, "{:?}", lane.marks);
             if let Err(e) = lane.turn().await {
                 assert_eq!(e.kind(), ErrorKind::Unavailable, "{e}");
+                lane = Lane::new(&read, &write, &pipeline, 0).unwrap();
             }
         }
     });
-    assert_eq!(values(&read_all(&cluster, &to)), numbered(total));
+    assert_each_once(&read_all(&cluster, &to), total);
 }
 
 #[test]
@@ -187,7 +194,8 @@ fn a_topic_that_is_deleted_or_was_never_there_is_told() {
     fill(&cluster, &from, &numbered(10));
     let source = |topic: &str| {
         let options = format!(r#"{{"topics":["{topic}"],"start":"earliest"}}"#);
-        connector_kafka::source(&cluster.endpoint(&options), &crate::cluster::context(&unique("g"), 0)).unwrap()
+        connector_kafka::source(&cluster.endpoint(&options), &crate::cluster::context(&unique("g"), 0))
+            .unwrap()
     };
     let error = |source: &mut dyn connector::records::RecordSource| {
         let end = Instant::now() + Duration::from_secs(40);

@@ -75,19 +75,29 @@ impl Cluster {
         KafkaAdmin::new(&self.endpoint("")).unwrap()
     }
 
+    /// Makes a topic, and waits until it is seen.
+    pub fn make(&self, spec: &TopicSpec) {
+        let admin = self.admin();
+        admin.create_topic(spec, WAIT).unwrap();
+        while admin.topic(&spec.name, WAIT).unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Makes a topic whose name nobody else has.
     pub fn topic(&self, start: &str, partitions: i32, settings: &[(&str, &str)]) -> String {
         let name = unique(start);
         let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let spec = TopicSpec { name: name.clone(), partitions: Some(partitions), settings };
-        self.admin().create_topic(&spec, WAIT).unwrap();
+        self.make(&spec);
         name
     }
 }
 
 impl Embedded {
     fn start(&mut self, port: u16) -> u16 {
-        let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let threads =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (data, users) = (self.dir.path().to_owned(), self.users.clone());
         let (broker, port) = threads.block_on(async move {
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();

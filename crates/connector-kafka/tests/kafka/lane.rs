@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use connector::records::{
-    BatchBuilder, Endpoint, Headers, Host, Mark, Polled, RecordRef, RecordSink, RecordSource, Refused, Ruling, Split,
-    Unit,
+    BatchBuilder, Endpoint, Headers, Host, Mark, Polled, RecordRef, RecordSink, RecordSource, Refused,
+    Ruling, Split, Unit,
 };
 use connector::{Error, ErrorKind, Result};
 use connector_kafka::OffsetsFor;
@@ -167,7 +167,17 @@ impl Owned {
 pub fn read_all(cluster: &Cluster, topic: &str) -> Vec<Owned> {
     let admin = cluster.admin();
     let mut all = Vec::new();
-    for (partition, end) in admin.offsets(topic, OffsetsFor::End, WAIT).unwrap() {
+    // Markers are written after the answer to a commit; what is before them is not seen so long.
+    let ends = || admin.offsets(topic, OffsetsFor::End, WAIT).unwrap();
+    let mut now = ends();
+    loop {
+        std::thread::sleep(Duration::from_millis(200));
+        let before = std::mem::replace(&mut now, ends());
+        if before == now {
+            break;
+        }
+    }
+    for (partition, end) in now {
         let mut from = 0;
         while from < end {
             let batch = admin.records(topic, partition, from, 1000, WAIT).unwrap();
@@ -210,6 +220,20 @@ pub fn fill(cluster: &Cluster, topic: &str, values: &[String]) {
         }
         sink.flush().await.unwrap();
     });
+}
+
+/// Fails, in few words, unless the values are those of `numbered`, each once.
+pub fn assert_each_once(found: &[Owned], n: usize) {
+    let mut times = std::collections::HashMap::new();
+    values(found).into_iter().for_each(|v| *times.entry(v).or_insert(0) += 1);
+    let lost: Vec<String> = numbered(n).into_iter().filter(|v| !times.contains_key(v)).collect();
+    let twice = times.values().filter(|n| **n > 1).count();
+    let first = lost.first();
+    assert!(
+        lost.is_empty() && twice == 0 && times.len() == n,
+        "{} lost, first {first:?}; {twice} twice",
+        lost.len()
+    );
 }
 
 pub fn numbered(n: usize) -> Vec<String> {

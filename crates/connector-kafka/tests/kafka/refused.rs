@@ -10,12 +10,18 @@ use crate::cluster::{Cluster, WAIT, context, unique};
 use crate::lane::{Desk, on_lane, read_all, values};
 
 /// Writes these values as three units of one split, and gives what was refused (offset, reason) and the mark.
-fn write(cluster: &Cluster, options: &str, values: &[Vec<u8>], blocks: bool) -> Result<(Vec<(i64, String)>, Mark)> {
+fn write(
+    cluster: &Cluster,
+    options: &str,
+    values: &[Vec<u8>],
+    blocks: bool,
+) -> Result<(Vec<(i64, String)>, Mark)> {
     on_lane(async {
         let desk = Rc::new(Desk::default());
         desk.blocks.set(blocks);
         let split = Split::new("s", 0);
-        let mut sink = connector_kafka::sink(&cluster.endpoint(options), &context(&unique("task"), 0), desk.clone())?;
+        let mut sink =
+            connector_kafka::sink(&cluster.endpoint(options), &context(&unique("task"), 0), desk.clone())?;
         sink.committed(&[(split.clone(), None)]).await?;
         sink.open(&[(split.clone(), Mark::default())]).await?;
         let mut offset = 0;
@@ -25,7 +31,14 @@ fn write(cluster: &Cluster, options: &str, values: &[Vec<u8>], blocks: bool) -> 
                 let value = (value != b"null key").then_some(&value[..]);
                 let key = value.map(|_| &b"key"[..]);
                 let value = value.or(Some(b"null key"));
-                batch.push(&RecordRef { offset, sub: 0, timestamp_ms: 1, key, value, headers: Headers::none() });
+                batch.push(&RecordRef {
+                    offset,
+                    sub: 0,
+                    timestamp_ms: 1,
+                    key,
+                    value,
+                    headers: Headers::none(),
+                });
                 offset += 1;
             }
             sink.write(Unit::as_read(Arc::new(batch.finish(offset)))).await?;
@@ -124,7 +137,14 @@ fn a_smaller_bound_in_the_middle_is_noticed() {
             for i in 0..100 {
                 let (value, offset) = (vec![b'v'; if i == 50 { 90_000 } else { 3000 }], round * 100 + i);
                 let value = Some(&value[..]);
-                batch.push(&RecordRef { offset, sub: 0, timestamp_ms: 1, key: None, value, headers: Headers::none() });
+                batch.push(&RecordRef {
+                    offset,
+                    sub: 0,
+                    timestamp_ms: 1,
+                    key: None,
+                    value,
+                    headers: Headers::none(),
+                });
             }
             sink.write(Unit::as_read(Arc::new(batch.finish(0)))).await.unwrap();
             sink.flush().await.unwrap();
@@ -143,13 +163,14 @@ fn a_record_of_ten_megabytes_passes_where_the_topic_takes_it() {
     let wide = cluster.topic("wide", 1, &[("max.message.bytes", "12000000")]);
     let big = noise(1, 10 << 20);
     let options = format!(r#"{{"topic":"{wide}"}}"#);
-    let (refused, _) = write(&cluster, &options, &[b"a".to_vec(), big.clone(), b"b".to_vec()], false).unwrap();
+    let (refused, _) =
+        write(&cluster, &options, &[b"a".to_vec(), big.clone(), b"b".to_vec()], false).unwrap();
     assert_eq!(refused, []);
     let all = read_all(&cluster, &wide);
     assert_eq!(all.len(), 3);
     assert!(all[1].value.as_ref() == Some(&big));
     // Through a source, whatever its room, and into a topic that does not take it.
-    let narrow = cluster.topic("narrow", 1, &[]);
+    let narrow = cluster.topic("narrow", 1, &[("max.message.bytes", "1000000")]);
     on_lane(async {
         let from = cluster.endpoint(&format!(r#"{{"topics":["{wide}"],"start":"earliest"}}"#));
         let to = cluster.endpoint(&format!(r#"{{"topic":"{narrow}"}}"#));
@@ -163,7 +184,8 @@ fn a_record_of_ten_megabytes_passes_where_the_topic_takes_it() {
 #[test]
 fn records_find_their_table_or_are_refused() {
     let cluster = Cluster::any();
-    let (first, second) = (cluster.topic("t1", 1, &[]), cluster.topic("t2", 1, &[("cleanup.policy", "compact")]));
+    let (first, second) =
+        (cluster.topic("t1", 1, &[]), cluster.topic("t2", 1, &[("cleanup.policy", "compact")]));
     let options = format!(
         r#"{{"tables":[{{"database":"d","table":"a","topic":"{first}"}},{{"database":"d","table":"b","topic":"{second}"}}]}}"#
     );

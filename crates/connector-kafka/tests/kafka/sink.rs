@@ -11,11 +11,23 @@ use crate::cluster::{Cluster, WAIT, context, unique};
 use crate::lane::{Desk, Lane, Owned, fill, numbered, on_lane, read_all, values};
 
 fn record(offset: i64, key: Option<&'static [u8]>, value: Option<&'static [u8]>) -> RecordRef<'static> {
-    RecordRef { offset, sub: 0, timestamp_ms: 1_600_000_000_000 + offset, key, value, headers: Headers::none() }
+    RecordRef {
+        offset,
+        sub: 0,
+        timestamp_ms: 1_600_000_000_000 + offset,
+        key,
+        value,
+        headers: Headers::none(),
+    }
 }
 
 /// Writes records of one split through a sink of its own.
-fn write(cluster: &Cluster, options: &str, split: &Split, build: impl FnOnce(&mut BatchBuilder)) -> connector::Result<Rc<Desk>> {
+fn write(
+    cluster: &Cluster,
+    options: &str,
+    split: &Split,
+    build: impl FnOnce(&mut BatchBuilder),
+) -> connector::Result<Rc<Desk>> {
     on_lane(async {
         let desk = Rc::new(Desk::default());
         let context = context(&unique("task"), 0);
@@ -61,13 +73,21 @@ fn records_pass_unchanged() {
     assert_eq!((written[1].value.as_ref(), written[0].key.as_ref()), (None, None));
     assert_eq!((written[2].value.as_deref(), written[2].key.as_deref()), (Some(&b""[..]), Some(&b""[..])));
     let header = |n: &[u8], v: Option<&[u8]>| (n.to_vec(), v.map(<[u8]>::to_vec));
-    let wanted = [header(b"a", Some(b"1")), header(b"a", Some(b"2")), header(b"null", None), header(b"empty", Some(b""))];
+    let wanted = [
+        header(b"a", Some(b"1")),
+        header(b"a", Some(b"2")),
+        header(b"null", None),
+        header(b"empty", Some(b"")),
+    ];
     assert_eq!(written[3].headers, wanted);
     assert_eq!(written[3].timestamp_ms, 1_600_000_000_003);
     // The account is in the group's own offsets.
     let rows = cluster.admin().group_offsets(&pipeline, &first, WAIT).unwrap();
     assert_eq!(Mark::parse(&rows[0].metadata), Some(mark));
-    assert_eq!((rows[0].lag, mark.account.items[Account::READ], mark.account.items[Account::WRITTEN]), (0, 4, 4));
+    assert_eq!(
+        (rows[0].lag, mark.account.items[Account::READ], mark.account.items[Account::WRITTEN]),
+        (0, 4, 4)
+    );
     assert_eq!(mark.account.bytes[Account::READ], mark.account.bytes[Account::WRITTEN]);
 }
 
@@ -116,7 +136,9 @@ fn partitions_are_kept_copied_and_made() {
     assert!(e.to_string().contains("has 2 partitions, fewer than the source"), "{e}");
 
     let made = unique("made");
-    let options = format!(r#"{{"topic":"{made}","keep_partition":true,"create":true,"create_partitions":2,"copies":3,"compression":"zstd"}}"#);
+    let options = format!(
+        r#"{{"topic":"{made}","keep_partition":true,"create":true,"create_partitions":2,"copies":3,"compression":"zstd"}}"#
+    );
     write(&cluster, &options, &split, build).unwrap();
     let all = read_all(&cluster, &made);
     assert_eq!(all.iter().map(|r| r.partition).collect::<Vec<_>>(), [3, 3, 3]);
@@ -160,7 +182,8 @@ fn another_cluster_keeps_positions_in_a_topic() {
     let (from, to) = (here.topic("from", 2, &[]), there.topic("to", 2, &[]));
     let pipeline = unique("task");
     fill(&here, &from, &numbered(300));
-    let source = here.endpoint(&format!(r#"{{"topics":["{from}"],"start":"earliest","group":"{pipeline}"}}"#));
+    let source =
+        here.endpoint(&format!(r#"{{"topics":["{from}"],"start":"earliest","group":"{pipeline}"}}"#));
     let sink = there.endpoint(&format!(r#"{{"topic":"{to}"}}"#));
     let first = on_lane(async {
         let mut lane = Lane::new(&source, &sink, &pipeline, 0).unwrap();
@@ -186,7 +209,8 @@ fn another_cluster_keeps_positions_in_a_topic() {
     on_lane(async {
         let desk = Rc::new(Desk::default());
         let mut again = connector_kafka::sink(&sink, &context(&pipeline, 0), desk).unwrap();
-        let known: Vec<_> = first.keys().map(|s| (s.clone(), None)).chain([(Split::new("never", 0), None)]).collect();
+        let known: Vec<_> =
+            first.keys().map(|s| (s.clone(), None)).chain([(Split::new("never", 0), None)]).collect();
         let found = again.committed(&known).await.unwrap();
         let wanted: Vec<_> = first.values().map(|m| Some(*m)).chain([None]).collect();
         assert_eq!(found, wanted);

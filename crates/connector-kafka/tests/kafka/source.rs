@@ -16,7 +16,11 @@ fn open(cluster: &Cluster, options: &str, group: &str) -> Box<dyn RecordSource> 
 }
 
 /// Polls until `done`; what is assigned is started where the group or the options say.
-fn drive(source: &mut dyn RecordSource, what: &str, mut done: impl FnMut(Polled, &mut dyn RecordSource) -> bool) {
+fn drive(
+    source: &mut dyn RecordSource,
+    what: &str,
+    mut done: impl FnMut(Polled, &mut dyn RecordSource) -> bool,
+) {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         assert!(Instant::now() < end, "{what} did not come");
@@ -48,7 +52,8 @@ fn it_starts_where_the_options_say() {
     let cluster = Cluster::any();
     let topic = cluster.topic("start", 3, &[]);
     fill(&cluster, &topic, &numbered(300));
-    let mut earliest = open(&cluster, &format!(r#"{{"topics":["{topic}"],"start":"earliest"}}"#), &unique("g"));
+    let mut earliest =
+        open(&cluster, &format!(r#"{{"topics":["{topic}"],"start":"earliest"}}"#), &unique("g"));
     assert_eq!(take(&mut *earliest, 300), numbered(300));
     // `fill` stamps its records one millisecond apart.
     let options = format!(r#"{{"topics":["{topic}"],"start":{{"timestamp_ms":1700000000200}}}}"#);
@@ -85,20 +90,27 @@ fn new_partitions_and_topics_are_found() {
     let cluster = Cluster::any();
     let start = unique("many");
     let make = |name: &str| {
-        let spec = connector_kafka::TopicSpec { name: format!("{start}.{name}"), partitions: Some(1), settings: vec![] };
-        cluster.admin().create_topic(&spec, WAIT).unwrap();
+        let spec = connector_kafka::TopicSpec {
+            name: format!("{start}.{name}"),
+            partitions: Some(1),
+            settings: vec![],
+        };
+        cluster.make(&spec);
         fill(&cluster, &spec.name, &[name.to_owned()]);
         spec.name
     };
     let first = make("one");
-    let mut source = open(&cluster, &format!(r#"{{"pattern":"^{start}[.].*","start":"earliest"}}"#), &unique("g"));
+    let mut source =
+        open(&cluster, &format!(r#"{{"pattern":"^{start}[.].*","start":"earliest"}}"#), &unique("g"));
     assert_eq!(take(&mut *source, 1), ["one"]);
     make("two");
     assert_eq!(take(&mut *source, 1), ["two"]);
     cluster.admin().grow_topic(&first, 2, WAIT).unwrap();
-    drive(&mut *source, "the new partition", |polled, _| {
-        matches!(polled, Polled::Batch(b) if b.split() == &Split::new(&first, 1) && b.first() == 0)
-    });
+    drive(
+        &mut *source,
+        "the new partition",
+        |polled, _| matches!(polled, Polled::Batch(b) if b.split() == &Split::new(&first, 1) && b.first() == 0),
+    );
 }
 
 #[test]
@@ -118,7 +130,14 @@ fn aborted_records_are_not_given_and_the_position_moves_over_them() {
                 let mut batch = BatchBuilder::new(split.clone(), i as i64);
                 let value = format!("{text} {round}");
                 let (value, headers) = (Some(value.as_bytes()), Headers::none());
-                batch.push(&RecordRef { offset: i as i64, sub: 0, timestamp_ms: 1, key: None, value, headers });
+                batch.push(&RecordRef {
+                    offset: i as i64,
+                    sub: 0,
+                    timestamp_ms: 1,
+                    key: None,
+                    value,
+                    headers,
+                });
                 sink.write(Unit::as_read(Arc::new(batch.finish(0)))).await.unwrap();
                 if text == "kept" {
                     sink.flush().await.unwrap();
