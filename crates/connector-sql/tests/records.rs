@@ -279,10 +279,10 @@ async fn deaths(db: &mut Db) {
     db.run(&format!("CREATE TABLE {} ({})", place.table, place.columns())).await;
     let source = Source { splits: 3, n: 900, poison: 100 };
     let mut journal = Journal::new();
-    for round in 0..400_u32 {
-        let polls = if round < 60 { 3 + round * 7 % 90 } else { u32::MAX };
+    for round in 0..70_u32 {
+        let (polls, units) = if round < 60 { (3 + round * 7 % 120, 9) } else { (u32::MAX, u64::MAX) };
         let mut now = journal.clone();
-        let done = poll_some(life(&place, &source, &mut now, 7), polls).await;
+        let done = poll_some(life(&place, &source, &mut now, units), polls).await;
         // What a life that was cut off has noted may be lost, too.
         if done.is_some() || round % 2 == 0 {
             journal = now;
@@ -312,7 +312,8 @@ async fn lost_answers(db: &mut Db) {
                 let bytes = 1500 + round * 137 % 9000;
                 proxy.add(&format!("every=2 do=cut-{cut}:{bytes}")).unwrap();
             }
-            match common::life_at(&place, proxy.addr.port(), &source, &mut journal, 9).await {
+            let units = if round < 40 { 9 } else { u64::MAX };
+            match common::life_at(&place, proxy.addr.port(), &source, &mut journal, units).await {
                 Ok(true) => {
                     through = true;
                     break;
