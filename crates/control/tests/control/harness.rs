@@ -1,4 +1,9 @@
-//! A control over a real SQLite store and trees that live in memory.
+//! A control over a real SQLite store, and trees and Kafka clusters that live in memory.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+#[path = "streams.rs"]
+pub mod streams;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -186,6 +191,9 @@ pub struct World {
     pub planned: Mutex<Vec<(TransferSpec, Duration)>>,
     pub planning_ms: AtomicU64,
     pub planning_fails: Mutex<Option<connector::ErrorKind>>,
+    /// Pipelines that the engine was told of, and how often it was woken for them.
+    pub pipeline_signals: Mutex<Vec<PipelineId>>,
+    pub pipeline_wakes: AtomicU32,
 }
 
 #[async_trait]
@@ -238,6 +246,14 @@ impl Dispatch for World {
         self.wakes.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn wake_pipelines(&self) {
+        self.pipeline_wakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn signal_pipeline(&self, pipeline: &PipelineId) {
+        self.pipeline_signals.lock().unwrap().push(pipeline.clone());
+    }
+
     fn signal(&self, task: &TaskId) {
         self.signals.lock().unwrap().push(task.clone());
     }
@@ -246,6 +262,7 @@ impl Dispatch for World {
 pub struct Harness {
     pub control: Control,
     pub world: Arc<World>,
+    pub streams: Arc<streams::FakeStreams>,
     pub store: Store,
     pub clock: Clock,
     pub root: PathBuf,
@@ -267,7 +284,8 @@ impl Harness {
         let url = dir.path().join("state.db").display().to_string();
         let store = Store::open(&url, &seal, Options::default()).await.unwrap();
         let (world, clock) = (Arc::new(World::default()), Clock::manual(Micros(1_700_000_000_000_000)));
-        let control = Control::open(Parts {
+        let streams = Arc::new(streams::FakeStreams::default());
+        let parts = Parts {
             store: store.clone(),
             clock: clock.clone(),
             random: Random::system(),
@@ -276,8 +294,9 @@ impl Harness {
             limits: Limits { flows_per_file_system: 3, plan_seconds: 2, ..limits },
             data_dir: dir.path().into(),
             seal,
-        });
-        let h = Self { control, world, store, clock, root, me: Caller::account("me".into()), dir };
+        };
+        let control = Control::open_with(parts, streams.clone());
+        let h = Self { control, world, streams, store, clock, root, me: Caller::account("me".into()), dir };
         h.control.put_file_system(h.file_system("cfs-1", Origin::Config)).await.unwrap();
         h.control.put_object_store(h.object_store("s3", Origin::Config)).await.unwrap();
         h
