@@ -13,12 +13,14 @@ mod accounts;
 mod addresses;
 mod connections;
 mod dead;
+mod ends;
 mod error;
 mod filesets;
 mod flows;
 mod folder;
 mod housekeeping;
 mod idempotency;
+mod messages;
 mod nouns;
 mod overlap;
 mod pipelines;
@@ -26,6 +28,7 @@ mod plan;
 mod receipts;
 mod resources;
 mod seams;
+mod sync;
 mod tasks;
 mod topics;
 mod usage;
@@ -38,17 +41,18 @@ pub use addresses::{host_of, store_for_bucket};
 pub use error::{Error, ErrorKind, Noun, Result};
 pub use model::Plan;
 pub use nouns::{
-    Caller, ClusterRef, ConnectionChange, ConnectionFilter, DeadFilter, DeadId, DeadTotals, FetchedRecord,
-    FilesetChange, FlowChange, GivenKey, GroupOffset, Limits, Live, NewAccount, NewConnection, NewFileset,
-    NewFlow, NewPipeline, NewRecord, NewTask, NewTopic, PipelineChange, PipelineFilter, Produced, SyncKind,
-    TopicChange, TopicFilter, Transformed, Upkeep, Usage, Verification,
+    Caller, ClusterRef, ConnectionChange, ConnectionFilter, FetchedRecord, FilesetChange, FlowChange,
+    GivenKey, GroupOffset, Limits, Live, NewAccount, NewConnection, NewFileset, NewFlow, NewPipeline,
+    NewRecord, NewTask, NewTopic, PipelineChange, PipelineFilter, Produced, SyncKind, TopicChange,
+    TopicFilter, Transformed, Upkeep, Usage, Verification,
 };
 pub use pipelines::{datahub_id, pipeline_of};
 pub use receipts::ReportAccess;
 pub use seams::{
     Cluster, ClusterTopic, Dispatch, NoStreams, PartitionEnds, ReachedEnd, Streams, TopicConfig, Trees,
 };
-pub use store::{EventsFrom, FlowFilter, Page, Span, TaskEvents, TaskFilter};
+pub use store::{DeadFilter, DeadId, DeadTotals, EventsFrom, FlowFilter, Page, Span, TaskEvents, TaskFilter};
+pub use sync::Synced;
 
 use model::{Sealed, Timestamp};
 use runtime::{Clock, Random};
@@ -86,6 +90,9 @@ struct Inner {
     at_work: filesets::AtWork,
     counts: usage::Counts,
     plans: tokio::sync::Semaphore,
+    rates: messages::Rates,
+    /// When syncs were looked after last.
+    synced: std::sync::Mutex<Timestamp>,
 }
 
 impl std::ops::Deref for Inner {
@@ -113,6 +120,8 @@ impl Control {
             at_work: filesets::AtWork::default(),
             counts: usage::Counts::default(),
             plans: tokio::sync::Semaphore::new(plan::AT_ONCE),
+            rates: messages::Rates::default(),
+            synced: std::sync::Mutex::default(),
         }))
     }
 

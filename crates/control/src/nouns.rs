@@ -10,10 +10,12 @@ use model::{
 };
 
 pub use streams::{
-    ClusterRef, ConnectionChange, ConnectionFilter, DeadFilter, DeadId, DeadTotals, FetchedRecord,
-    GroupOffset, NewConnection, NewPipeline, NewRecord, NewTopic, PipelineChange, PipelineFilter, Produced,
-    SyncKind, TopicChange, TopicFilter, Transformed,
+    ClusterRef, ConnectionChange, ConnectionFilter, FetchedRecord, GroupOffset, NewConnection, NewPipeline,
+    NewRecord, NewTopic, PipelineChange, PipelineFilter, Produced, SyncKind, TopicChange, TopicFilter,
+    Transformed,
 };
+
+pub(crate) use streams::SYNC;
 
 /// Who asks. Reads and changes are limited to the account's own flows, tasks and filesets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,4 +298,10 @@ pub struct Upkeep {
     pub tokens_forgotten: u64,
     /// Flows that were asked again and changed their state.
     pub flows_changed: u64,
+    /// Deleted pipelines that were forgotten.
+    pub pipelines_forgotten: u64,
+    /// Dead letters that were done with and are forgotten.
+    pub letters_forgotten: u64,
+    /// Syncs that were looked after.
+    pub syncs: u64,
 }

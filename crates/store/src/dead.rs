@@ -328,16 +328,23 @@ impl Store {
         Ok(n)
     }
 
-    /// Gives waiting letters of one pipeline up: their content is gone. Returns how many.
+    /// Waiting letters of one pipeline are done with (dropped, or replayed by other means): their content is gone. Returns how
+    /// many.
     ///
     /// # Errors
     /// `NotFound`; `Limit` when more than 1,000 ids are named.
-    pub async fn drop_dead(&self, id: &PipelineId, filter: &DeadFilter, now: Timestamp) -> Result<u64> {
+    pub async fn end_dead(
+        &self,
+        id: &PipelineId,
+        filter: &DeadFilter,
+        status: DeadStatus,
+        now: Timestamp,
+    ) -> Result<u64> {
         let mut tx = self.0.db.begin(Durability::Power).await?;
         lock(&mut tx, id).await?;
         let waiting =
             DeadFilter { status: Some(DeadStatus::Waiting), pipeline: Some(id.clone()), ..filter.clone() };
-        let n = done_with(&mut tx, waiting.conditions(), DeadStatus::Dropped, now).await?;
+        let n = done_with(&mut tx, waiting.conditions(), status, now).await?;
         tx.commit().await?;
         Ok(n)
     }

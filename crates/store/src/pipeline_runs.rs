@@ -7,11 +7,8 @@
 use model::{Ledger, Pipeline, PipelineId, PipelineStatus, Timestamp};
 
 use crate::db::{Durability, Tx, Value, values};
-use crate::pipelines::{ended, ledger_text, parse, pipeline_in};
+use crate::pipelines::{ended, ledger_text, parse, pipeline_in, short_words};
 use crate::{Error, ErrorKind, Result, Store};
-
-/// Longest text of what is in a pipeline's way, in bytes.
-const MAX_ERROR: usize = 2048;
 
 /// How far a pipeline is in one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,7 +198,7 @@ impl Store {
         let _changing = self.0.pipelines.changing();
         let mut tx = self.0.db.begin(Durability::Process).await?;
         hold_pipeline(&mut tx, id, attempt, now).await?;
-        let error = error.map(|e| e[..e.floor_char_boundary(MAX_ERROR)].replace('\0', " "));
+        let error = error.map(short_words);
         tx.execute("UPDATE pipelines SET error = $2 WHERE id = $1", values![id.as_str(), error]).await?;
         tx.commit().await
     }

@@ -9,6 +9,9 @@ use crate::places::refuse_if_full;
 use crate::records::{AccountBook, PipelineRecord, broken, decode, encode};
 use crate::{Error, ErrorKind, Result, Store};
 
+/// Longest text of what is in a pipeline's way, in bytes.
+const MAX_ERROR: usize = 2048;
+
 /// What a new pipeline needs beside itself.
 #[derive(Debug, Clone, Default)]
 pub struct PipelineNeeds {
@@ -266,6 +269,17 @@ impl Store {
         tx.commit().await
     }
 
+    /// Says what is in the way of a pipeline that no worker has anything to say of, or that nothing is any more.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn note_pipeline(&self, id: &PipelineId, error: Option<&str>) -> Result<()> {
+        let _changing = self.0.pipelines.changing();
+        let sql = "UPDATE pipelines SET error = $2 WHERE id = $1 AND worked = 0";
+        self.0.db.execute(sql, values![id.as_str(), error.map(short_words)]).await?;
+        Ok(())
+    }
+
     /// Forgets pipelines that were deleted before `before`, with their marks and dead letters. Returns how many.
     ///
     /// # Errors
@@ -293,6 +307,11 @@ impl Store {
         }
         Ok(old.len() as u64)
     }
+}
+
+/// What is in a pipeline's way, as much of it as is kept. PostgreSQL's text holds no NUL.
+pub(crate) fn short_words(text: &str) -> String {
+    text[..text.floor_char_boundary(MAX_ERROR)].replace('\0', " ")
 }
 
 /// Locks a pipeline for this transaction: does a worker move its records, and until when does its lease run?

@@ -188,7 +188,10 @@ async fn twenty_workers_get_twenty_pipelines_and_nobody_the_same_one() {
         }
         let workers = (0..30).map(|i| {
             let s = s.clone();
-            tokio::spawn(async move { s.claim_pipeline(&format!("w{i}"), at(100), LEASE).await.unwrap() })
+            let name = format!("w{i}");
+            runtime::spawn(runtime::TaskKind::Test, async move {
+                s.claim_pipeline(&name, at(100), LEASE).await.unwrap()
+            })
         });
         let mut got = Vec::new();
         for w in workers.collect::<Vec<_>>() {
@@ -360,7 +363,7 @@ async fn what_a_pipeline_needs_is_not_removed_under_it() {
         s.insert_pipeline(&p, &wants).await.unwrap();
         assert_eq!(kind(s.remove_connection(&id).await), E::Conflict);
         assert_eq!(kind(s.remove_topic("t").await), E::Conflict);
-        assert_eq!(s.needed_by("connection", "resource-1").await.unwrap(), [p.id.clone()]);
+        assert_eq!(s.needed_by("connection", "resource-1").await.unwrap(), std::slice::from_ref(&p.id));
         s.order_pipeline(&p.id, PipelineOrder::Delete, at(20)).await.unwrap();
         assert!(s.remove_connection(&id).await.unwrap());
         assert!(s.remove_topic("t").await.unwrap());
@@ -398,7 +401,13 @@ async fn a_full_desk_refuses_and_drops_nothing() {
         keep(&[letter(2, b"again"), letter(3, b"again")]).await.unwrap();
         assert_eq!(kind(keep(&[letter(4, b"d")]).await), E::Limit);
         assert_eq!(
-            s.drop_dead(&p.id, &DeadFilter { ids: vec![DeadId::of(&kept[0])], ..all.clone() }, at(9)).await,
+            s.end_dead(
+                &p.id,
+                &DeadFilter { ids: vec![DeadId::of(&kept[0])], ..all.clone() },
+                DeadStatus::Dropped,
+                at(9)
+            )
+            .await,
             Ok(1)
         );
         keep(&[letter(1, b"it stays dropped")]).await.unwrap();
@@ -409,7 +418,7 @@ async fn a_full_desk_refuses_and_drops_nothing() {
         assert_eq!((dropped.len(), &dropped[0].value, &dropped[0].headers), (1, &None, &vec![]));
         assert_eq!(kind(keep(&[letter(4, &[7; 10_000])]).await), E::Limit, "too many bytes");
         keep(&[letter(4, b"d")]).await.unwrap();
-        assert_eq!(s.drop_dead(&p.id, &all, at(10)).await, Ok(3));
+        assert_eq!(s.end_dead(&p.id, &all, DeadStatus::Dropped, at(10)).await, Ok(3));
         assert_eq!(s.dead_totals(&p.id).await.unwrap(), DeadTotals::default());
         assert_eq!(s.forget_dead(None, at(10)).await.unwrap(), 1);
         assert_eq!(s.forget_dead(Some(&p.id), at(11)).await.unwrap(), 3);
@@ -439,7 +448,11 @@ async fn a_replay_gives_each_letter_one_turn() {
         assert_eq!(queued[0].letter.value.as_deref(), Some(&b"v"[..]));
         assert_eq!(s.queued_dead(&id, 2, 10, 1).await.unwrap().len(), 1, "at least one");
         assert_eq!(s.queued_dead(&id, 2, 2, 1 << 20).await.unwrap().len(), 2);
-        assert_eq!(s.drop_dead(&id, &DeadFilter::default(), at(104)).await.unwrap(), 0, "none waits");
+        assert_eq!(
+            s.end_dead(&id, &DeadFilter::default(), DeadStatus::Dropped, at(104)).await.unwrap(),
+            0,
+            "none waits"
+        );
         // 2 and 4 are written; 6 fails again; the others are still on their way.
         s.dead_again(&id, n, &[(5, "other".into(), "still\0".into()), (77, "x".into(), "y".into())], at(105))
             .await

@@ -1,12 +1,8 @@
 //! What is handed in and out about pipelines, connections, topics and dead letters.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use model::{
-    AccountId, ConnectionId, DeadStatus, EndKind, OnFailure, Pipeline, PipelineDirection, PipelineEnd,
-    PipelineId, Sealed, Stage,
-};
+use model::{ConnectionId, EndKind, OnFailure, Pipeline, PipelineDirection, PipelineEnd, Sealed};
 
 use crate::Page;
 
@@ -285,67 +281,4 @@ pub enum Transformed {
     Filtered,
     /// It can't take it; why.
     Failed(String),
-}
-
-/// Names a dead letter within its pipeline. Text form: `topic/partition/offset/sub`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DeadId {
-    /// Topic.
-    pub topic: String,
-    /// Partition.
-    pub partition: i32,
-    /// Position.
-    pub offset: i64,
-    /// Which of the records that were made from it.
-    pub sub: u32,
-}
-
-impl DeadId {
-    /// The name of this letter.
-    #[must_use]
-    pub fn of(d: &model::DeadLetter) -> Self {
-        Self { topic: d.topic.clone(), partition: d.partition, offset: d.offset, sub: d.sub }
-    }
-
-    /// Reads the text form.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut words = text.rsplitn(4, '/');
-        let (sub, offset, partition) = (words.next()?, words.next()?, words.next()?);
-        let topic = words.next().filter(|t| !t.is_empty())?.to_owned();
-        let (partition, offset) = (partition.parse().ok()?, offset.parse().ok()?);
-        Some(Self { topic, partition, offset, sub: sub.parse().ok()? })
-    }
-}
-
-impl fmt::Display for DeadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.topic, self.partition, self.offset, self.sub)
-    }
-}
-
-/// Which dead letters.
-#[derive(Debug, Clone, Default)]
-pub struct DeadFilter {
-    /// Of this pipeline; `None` = of all that the caller may see.
-    pub pipeline: Option<PipelineId>,
-    /// Only these, if any are named.
-    pub ids: Vec<DeadId>,
-    /// Part of the reason, or of the kind of error.
-    pub reason: Option<String>,
-    /// Where they stood.
-    pub stage: Option<Stage>,
-    /// What has become of them.
-    pub status: Option<DeadStatus>,
-    /// Owner; the use case sets it from the caller.
-    pub account: Option<AccountId>,
-}
-
-/// How many letters a pipeline has and how much room they take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeadTotals {
-    /// Letters that wait or are being replayed.
-    pub letters: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
