@@ -83,6 +83,7 @@ fn json_path(field: &str) -> String {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better")]
     fn read(v: Value) -> Result<Value, String> {
         options(&Params::unchecked(&v, false), "E").map(Value::Object).map_err(|f| f.code.into_owned())
     }
@@ -95,8 +96,10 @@ mod tests {
             json!({"index": "i", "drop_not_json": true})
         );
         assert_eq!(
-            read(json!({"Index": "$.a", "IndexType": "JSONPATH", "ContentKey": "c", "DateFormat": "yyyy-MM-dd",
-                "DocumentIdField": "id", "DateField": "$.ts"}))
+            read(
+                json!({"Index": "$.a", "IndexType": "JSONPATH", "ContentKey": "c", "DateFormat": "yyyy-MM-dd",
+                "DocumentIdField": "id", "DateField": "$.ts"})
+            )
             .unwrap(),
             json!({"index_path": "$.a", "raw_key": "c", "date_suffix": "yyyy-MM-dd", "id_path": "$.id",
                 "date_path": "$.ts"})
