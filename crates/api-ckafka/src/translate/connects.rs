@@ -139,7 +139,9 @@ impl Family {
         let mut fields = Map::new();
         if self.kind == Some(EndKind::Sql) {
             fields.insert("engine".to_owned(), self.engine.into());
-            fields.insert("host".to_owned(), host.into());
+            // Brackets belong to URLs.
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            fields.insert("host".to_owned(), bare.into());
             fields.insert("port".to_owned(), port.into());
         } else {
             let scheme = one_of(p, self.param, "Protocol", &["http", "https"])?;

@@ -100,11 +100,10 @@ async fn elasticsearch() {
         "SelfBuilt": true, "ServiceVip": "10.0.0.9", "UniqVpcId": "vpc-1", "DropInvalidMessage": false,
         "Index": "$.app", "DateFormat": "yyyy-MM-dd", "ContentKey": "raw", "DropInvalidJsonMessage": false,
         "DocumentIdField": "id", "IndexType": "JSONPATH", "DropCls": {"DropInvalidMessageToCls": false},
-        "DatabasePrimaryKey": "id",
         "DropDlq": {"Type": "DLQ", "DlqType": "TOPIC", "TopicParam": {"Resource": "12345-xxx"}, "RetryInterval": 1000,
             "MaxRetryAttempts": 3},
         "RecordMappingList": [{"ColumnName": "c", "JsonKey": "k"}], "DateField": "ts",
-        "RecordMappingMode": "EXIST_MAPPING", "Protocol": "http", "SourceDataFormat": "Canal"}});
+        "RecordMappingMode": "EXIST_MAPPING", "Protocol": "http"}});
     let (kind, connection, options, refusal) = target(&w, full).await;
     assert_eq!(
         (kind, connection.as_deref()),
@@ -114,13 +113,20 @@ async fn elasticsearch() {
     assert_eq!(
         options,
         json!({"index_path": "$.app", "date_suffix": "yyyy-MM-dd", "raw_key": "raw", "id_path": "$.id",
-            "date_path": "$.ts", "mapping": [{"column": "c", "json_key": "k"}], "mapping_mode": "existing",
-            "change_format": "canal", "primary_key": "id"})
+            "date_path": "$.ts", "mapping": [{"column": "c", "json_key": "k"}], "mapping_mode": "existing"})
     );
     let OnFailure::Keep { copy: Some(copy), retries: 3, interval_ms: 1000 } = refusal else {
         panic!("{refusal:?}")
     };
     assert_eq!((copy.connection, copy.options), (None, json!({"topic": "12345-xxx"}).to_string()));
+    let changes = json!({"Type": "ES", "EsParam": {"Resource": "resource-test", "Index": "i", "DatabasePrimaryKey": "id",
+        "SourceDataFormat": "Canal", "DropInvalidMessage": true}});
+    let (_, _, options, refusal) = target(&w, changes).await;
+    assert_eq!(options, json!({"index": "i", "change_format": "canal", "primary_key": "id"}));
+    assert_eq!(refusal, OnFailure::Drop);
+    let both = json!({"Type": "ES", "EsParam": {"Resource": "resource-test", "Index": "i", "DatabasePrimaryKey": "id",
+        "DocumentIdField": "id"}});
+    assert_eq!(w.code("CreateDatahubTask", w.sink_request(both, json!({}))).await, "InvalidParameterValue");
 }
 
 #[tokio::test]
@@ -162,7 +168,7 @@ async fn clickhouse_and_databases() {
         if param != "MariaDBParam" {
             fields["DataTargetInsertMode"] = "UPSERT".into();
             fields["DataTargetPrimaryKeyField"] = "id".into();
-            fields["DataTargetRecordMapping"] = json!([{"JsonKey": "k", "ColumnName": "c", "Type": "INT"}]);
+            fields["DataTargetRecordMapping"] = json!([{"JsonKey": "k", "ColumnName": "id", "Type": "INT"}]);
         }
         let sent = json!({"Type": kind, param: fields});
         let (is, connection, options, refusal) = target(&w, sent).await;
@@ -171,7 +177,7 @@ async fn clickhouse_and_databases() {
         if param == "MariaDBParam" {
             assert_eq!(options, json!({"database": "d", "table": "t", "mode": "insert"}));
         } else {
-            let mapping = json!([{"json_key": "k", "column": "c", "type": "INT"}]);
+            let mapping = json!([{"json_key": "k", "column": "id", "type": "INT"}]);
             let want =
                 json!({"database": "d", "table": "t", "mode": "upsert", "key": ["id"], "mapping": mapping});
             assert_eq!(options, want, "{kind}");

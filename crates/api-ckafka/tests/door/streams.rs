@@ -81,6 +81,16 @@ fn check(kind: EndKind, which: usize, text: &str) -> Vec<Problem> {
     if fields.get("index").is_some_and(|i| i.as_str().unwrap().contains(char::is_uppercase)) {
         found.push(problem("index", "has upper-case letters"));
     }
+    let has = |f: &str| fields.contains_key(f);
+    if kind == EndKind::Elastic
+        && has("change_format")
+        && (has("id_path") || has("raw_key") || !has("primary_key"))
+    {
+        found.push(problem("change_format", "goes with primary_key, without id_path and raw_key"));
+    }
+    if has("prefix") && kind == EndKind::Kafka && (has("topic") || has("tables")) {
+        found.push(problem("prefix", "excludes topic and tables"));
+    }
     found
 }
 
