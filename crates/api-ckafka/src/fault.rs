@@ -65,8 +65,12 @@ pub fn of(action: &str, error: &Error) -> Fault {
 /// The code of a kind for an action.
 fn code(action: &str, kind: ErrorKind) -> &'static str {
     match action {
-        "CreateDatahubTopic" | "DeleteDatahubTopic" | "DescribeDatahubTopic" | "DescribeDatahubTopics"
-        | "ModifyDatahubTopic" | "DescribeDatahubGroupOffsets" => topic(action, kind),
+        "CreateDatahubTopic"
+        | "DeleteDatahubTopic"
+        | "DescribeDatahubTopic"
+        | "DescribeDatahubTopics"
+        | "ModifyDatahubTopic"
+        | "DescribeDatahubGroupOffsets" => topic(action, kind),
         "FetchDatahubMessageByOffset" => FAILED,
         "FetchLatestDatahubMessageList" if kind == ErrorKind::Internal => INTERNAL,
         "FetchLatestDatahubMessageList" => FAILED,
@@ -175,13 +179,23 @@ mod tests {
     /// The vendor's lists.
     fn set(action: &str) -> Vec<&'static str> {
         let mut all = vec![
-            "AuthFailure", "FailedOperation", "InternalError", "InvalidParameter", "InvalidParameterValue",
-            "InvalidParameterValue.InstanceNotExist", "InvalidParameterValue.NotAllowedEmpty",
+            "AuthFailure",
+            "FailedOperation",
+            "InternalError",
+            "InvalidParameter",
+            "InvalidParameterValue",
+            "InvalidParameterValue.InstanceNotExist",
+            "InvalidParameterValue.NotAllowedEmpty",
             "InvalidParameterValue.RepetitionValue",
         ];
         let topics = vec![
-            "FailedOperation", "InternalError", "InvalidParameter", "InvalidParameterValue.InstanceNotExist",
-            "InvalidParameterValue.RepetitionValue", "ResourceUnavailable", "UnauthorizedOperation",
+            "FailedOperation",
+            "InternalError",
+            "InvalidParameter",
+            "InvalidParameterValue.InstanceNotExist",
+            "InvalidParameterValue.RepetitionValue",
+            "ResourceUnavailable",
+            "UnauthorizedOperation",
         ];
         let minus = |all: Vec<&'static str>, gone: &[&str]| -> Vec<&'static str> {
             all.into_iter().filter(|c| !gone.contains(c)).collect()
@@ -192,7 +206,9 @@ mod tests {
             "CreateMetaDataAndOffsetSyncDatahubTask" => plus(minus(all, &[NO_INSTANCE]), &[NOT_FOUND]),
             "CreateMetaSyncDatahubTask" => plus(minus(all, &[NO_INSTANCE, INTERNAL]), &[NOT_FOUND]),
             "DescribeDatahubTasks" | "ModifyDatahubTask" => minus(all, &[REPETITION]),
-            "DeleteDatahubTask" | "PauseDatahubTask" | "RestartDatahubTask" => minus(all, &[VALUE, REPETITION]),
+            "DeleteDatahubTask" | "PauseDatahubTask" | "RestartDatahubTask" => {
+                minus(all, &[VALUE, REPETITION])
+            }
             "ResumeDatahubTask" => minus(all, &[VALUE, REPETITION, "AuthFailure"]),
             "DescribeDatahubTask" => {
                 all.truncate(5);
@@ -205,8 +221,15 @@ mod tests {
             "FetchDatahubMessageByOffset" => vec![FAILED],
             "FetchLatestDatahubMessageList" => vec![FAILED, INTERNAL],
             "SendMessage" => vec![
-                "FailedOperation", "InternalError", "InvalidParameter", "InvalidParameterValue", NO_INSTANCE,
-                "OperationDenied", "OperationDenied.ResourceTaskPaused", "RequestLimitExceeded", NOT_FOUND,
+                "FailedOperation",
+                "InternalError",
+                "InvalidParameter",
+                "InvalidParameterValue",
+                NO_INSTANCE,
+                "OperationDenied",
+                "OperationDenied.ResourceTaskPaused",
+                "RequestLimitExceeded",
+                NOT_FOUND,
                 "ResourceUnavailable.KafkaStorageError",
             ],
             _ => all,

@@ -103,8 +103,12 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
         "RestartDatahubTask" => Box::pin(restart_datahub_task::answer(ask)).await,
         "DeleteDatahubTask" => Box::pin(delete_datahub_task::answer(ask)).await,
         "CreateMetaSyncDatahubTask" => Box::pin(create_meta_sync_datahub_task::answer(ask)).await,
-        "CreateMetaAndDataSyncDatahubTask" => Box::pin(create_meta_and_data_sync_datahub_task::answer(ask)).await,
-        "CreateMetaDataAndOffsetSyncDatahubTask" => Box::pin(create_meta_data_and_offset_sync_datahub_task::answer(ask)).await,
+        "CreateMetaAndDataSyncDatahubTask" => {
+            Box::pin(create_meta_and_data_sync_datahub_task::answer(ask)).await
+        }
+        "CreateMetaDataAndOffsetSyncDatahubTask" => {
+            Box::pin(create_meta_data_and_offset_sync_datahub_task::answer(ask)).await
+        }
         "CreateConnectResource" => Box::pin(create_connect_resource::answer(ask)).await,
         "DescribeConnectResource" => Box::pin(describe_connect_resource::answer(ask)).await,
         "DescribeConnectResources" => Box::pin(describe_connect_resources::answer(ask)).await,

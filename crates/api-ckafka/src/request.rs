@@ -157,9 +157,9 @@ pub fn one_of(
 pub fn page(params: &Params<'_>, default: u64, max: u64, code: &'static str) -> Result<Page, Fault> {
     let number = |name: &str, default: u64| match params.get(name) {
         None => Ok(default),
-        Some(v) => v.as_u64().ok_or_else(|| {
-            fault::refuse(code, format!("The parameter `{name}` may not be negative."))
-        }),
+        Some(v) => v
+            .as_u64()
+            .ok_or_else(|| fault::refuse(code, format!("The parameter `{name}` may not be negative."))),
     };
     let (offset, limit) = (number("Offset", 0)?, number("Limit", default)?);
     if limit == 0 {
@@ -174,8 +174,12 @@ pub fn page(params: &Params<'_>, default: u64, max: u64, code: &'static str) -> 
 /// `InvalidParameterValue` when it is too long.
 pub fn description<'p>(params: &Params<'p>) -> Result<&'p str, Fault> {
     let text = params.text("Description");
-    if text.chars().count() > MAX_DESCRIPTION || text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-        return Err(fault::value(format!("The parameter `Description` may have {MAX_DESCRIPTION} characters.")));
+    if text.chars().count() > MAX_DESCRIPTION
+        || text.chars().any(|c| c.is_control() && c != '\n' && c != '\t')
+    {
+        return Err(fault::value(format!(
+            "The parameter `Description` may have {MAX_DESCRIPTION} characters."
+        )));
     }
     Ok(text)
 }
@@ -193,7 +197,9 @@ pub fn tags(params: &Params<'_>, code: &'static str) -> Result<BTreeMap<String, 
     if given.len() > MAX_TAGS || !given.iter().all(fits) {
         return Err(fault::refuse(
             code,
-            format!("The parameter `Tags` may have {MAX_TAGS} tags, with a key and {MAX_TAG} bytes in each part."),
+            format!(
+                "The parameter `Tags` may have {MAX_TAGS} tags, with a key and {MAX_TAG} bytes in each part."
+            ),
         ));
     }
     Ok(given.iter().map(|t| (t.text("TagKey").to_owned(), t.text("TagValue").to_owned())).collect())

@@ -11,7 +11,8 @@ const SHOWN: &str = "kept and shown";
 const NO_VPC: &str = "kept and shown; there are no private networks here";
 const BY_BUCKET: &str = "kept and shown; the bucket's name finds its store";
 const GENERATED: &str = "kept and shown; names of objects are generated";
-const OF_SOURCES: &str = "kept and shown; it is for a database as the source, which this server can't be given yet";
+const OF_SOURCES: &str =
+    "kept and shown; it is for a database as the source, which this server can't be given yet";
 const SAMPLE: &str = "kept and shown; it belongs to the console's preview";
 const RETIRED: &str = "ignored; the product has retired it";
 const SEALED: &str = "sealed at once; comes back empty";
@@ -58,8 +59,7 @@ pub const TASK_MADE: &[Field] =
     &[Field::new("Result", Ty::Object(&[Field::new("TaskId", Ty::Str), Field::new("DatahubId", Ty::Str)]))];
 
 /// `Result` of what names a connection.
-pub const RESOURCE_ID: &[Field] =
-    &[Field::new("Result", Ty::Object(&[Field::new("ResourceId", Ty::Str)]))];
+pub const RESOURCE_ID: &[Field] = &[Field::new("Result", Ty::Object(&[Field::new("ResourceId", Ty::Str)]))];
 
 /// The one field of the actions on a task.
 pub const TASK_ID: &[Field] = &[Field::new("TaskId", Ty::Str).required()];
@@ -74,7 +74,8 @@ pub const OPERATED: &[Field] = &[Field::new(
             "Data",
             Ty::Object(&[
                 Field::new("FlowId", Ty::Int).stored("always 0"),
-                Field::new("RouteDTO", Ty::Object(&[Field::new("RouteId", Ty::Int).stored(NULL)])).stored(NULL),
+                Field::new("RouteDTO", Ty::Object(&[Field::new("RouteId", Ty::Int).stored(NULL)]))
+                    .stored(NULL),
             ]),
         ),
     ]),

@@ -27,9 +27,11 @@ pub const OPERATION: Operation = Operation {
         Field::new("TargetResource", Ty::Object(RESOURCE)),
         Field::new("TransformParam", Ty::Object(TRANSFORM_PARAM)),
         Field::new("PrivateLinkParam", Ty::Object(PRIVATE_LINK)).stored(PRIVATE_LINK_NOTE),
-        Field::new("SchemaId", Ty::Str).stored("kept and shown; there is no schema registry to check records by"),
+        Field::new("SchemaId", Ty::Str)
+            .stored("kept and shown; there is no schema registry to check records by"),
         Field::new("TransformsParam", Ty::Object(TRANSFORMS_PARAM)),
-        Field::new("TaskId", Ty::Str).stored("ignored; it names a failed creation, and here none is left behind"),
+        Field::new("TaskId", Ty::Str)
+            .stored("ignored; it names a failed creation, and here none is left behind"),
         Field::new("Tags", Ty::List(&Ty::Object(TAG))),
         Field::new("Description", Ty::Str),
     ],
@@ -81,7 +83,11 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
 
 /// Either end may ask for records to be kept aside.
 fn refusal(source: &Source, sink: &Sink) -> OnFailure {
-    if source.tolerant && sink.on_refusal == OnFailure::Block { ends::kept() } else { sink.on_refusal.clone() }
+    if source.tolerant && sink.on_refusal == OnFailure::Block {
+        ends::kept()
+    } else {
+        sink.on_refusal.clone()
+    }
 }
 
 fn least(a: Option<u64>, b: Option<u64>) -> Option<u64> {

@@ -42,13 +42,15 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
     if !ids::is_topic_name(name, app_id) {
         return Err(refuse(
             PARAMETER,
-            format!("The parameter `Name` must be {app_id}- and letters, digits or hyphens; 128 characters at most."),
+            format!(
+                "The parameter `Name` must be {app_id}- and letters, digits or hyphens; 128 characters at most."
+            ),
         ));
     }
     let partitions = p.u64("PartitionNum").filter(|n| (1..=500).contains(n));
-    let partitions = partitions.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
-        refuse(PARAMETER, "The parameter `PartitionNum` must be between 1 and 500.")
-    })?;
+    let partitions = partitions
+        .and_then(|n| u32::try_from(n).ok())
+        .ok_or_else(|| refuse(PARAMETER, "The parameter `PartitionNum` must be between 1 and 500."))?;
     let new = NewTopic {
         name: name.to_owned(),
         note: note(&p)?.to_owned(),

@@ -46,7 +46,9 @@ pub async fn create(ask: &Ask<'_>, operation: &Operation, kind: SyncKind) -> Out
         cluster(ask, field, id).await?;
     }
     if from == to {
-        return Err(fault::value("The parameters `SourceResourceId` and `TargetResourceId` name the same cluster."));
+        return Err(fault::value(
+            "The parameters `SourceResourceId` and `TargetResourceId` name the same cluster.",
+        ));
     }
     let new = NewPipeline {
         name: name.to_owned(),
@@ -76,9 +78,10 @@ async fn cluster(ask: &Ask<'_>, field: &str, id: &str) -> Result<(), Fault> {
             Err(Fault::tencent(code, format!("The parameter `{field}` names no connection.")))
         }
         Some(c) if c.kind == Some(model::EndKind::Kafka) => Ok(()),
-        Some(c) => {
-            Err(fault::value(format!("The parameter `{field}` names a connection of {}, not of Kafka.", c.product)))
-        }
+        Some(c) => Err(fault::value(format!(
+            "The parameter `{field}` names a connection of {}, not of Kafka.",
+            c.product
+        ))),
     }
 }
 

@@ -49,7 +49,10 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
     let (topic, group) = (name(&p)?, p.text("Group"));
     let page = page(&p, 50, 50, PARAMETER)?;
     if group.is_empty() || group.len() > MAX_GROUP {
-        return Err(refuse(PARAMETER, format!("The parameter `Group` must have 1 to {MAX_GROUP} characters.")));
+        return Err(refuse(
+            PARAMETER,
+            format!("The parameter `Group` must have 1 to {MAX_GROUP} characters."),
+        ));
     }
     let found = ask.control.group_offsets(&ask.caller, topic, group).await.map_err(|e| ask.fault(&e))?;
     let matches = given(&p, "SearchWord").is_none_or(|word| topic.contains(word));

@@ -80,7 +80,9 @@ impl Sieve {
         let expression = given(p, "TopicRegularExpression")
             .map(|text| RegexBuilder::new(text).size_limit(MAX_COMPILED).build())
             .transpose()
-            .map_err(|_| refuse(PARAMETER, "The parameter `TopicRegularExpression` is no regular expression."))?;
+            .map_err(|_| {
+                refuse(PARAMETER, "The parameter `TopicRegularExpression` is no regular expression.")
+            })?;
         Ok(Self { word: given(p, "SearchWord").map(str::to_owned), expression })
     }
 
@@ -94,8 +96,7 @@ async fn own(ask: &Ask<'_>, sieve: &Sieve, page: Page) -> Result<(Vec<Value>, u6
     let plain = sieve.word.is_none() && sieve.expression.is_none();
     let whole = Page { offset: 0, limit: MOST, newest_first: true };
     let filter = TopicFilter { search: None, page: if plain { page } else { whole } };
-    let (mut found, mut total) =
-        ask.control.topics(&ask.caller, &filter).await.map_err(|e| ask.fault(&e))?;
+    let (mut found, mut total) = ask.control.topics(&ask.caller, &filter).await.map_err(|e| ask.fault(&e))?;
     if !plain {
         found.retain(|t| sieve.passes(&t.name, &t.id));
         total = found.len() as u64;
@@ -104,12 +105,7 @@ async fn own(ask: &Ask<'_>, sieve: &Sieve, page: Page) -> Result<(Vec<Value>, u6
     Ok((found.iter().map(shown).collect(), total))
 }
 
-async fn of_cluster(
-    ask: &Ask<'_>,
-    id: &str,
-    sieve: &Sieve,
-    page: Page,
-) -> Result<(Vec<Value>, u64), Fault> {
+async fn of_cluster(ask: &Ask<'_>, id: &str, sieve: &Sieve, page: Page) -> Result<(Vec<Value>, u64), Fault> {
     let cluster = ClusterRef::Connection(ConnectionId::from(id));
     let mut found = ask.control.kafka_topics(&ask.caller, &cluster).await.map_err(|e| ask.fault(&e))?;
     found.retain(|t| sieve.passes(&t.name, ""));

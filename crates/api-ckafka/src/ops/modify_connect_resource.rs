@@ -78,7 +78,10 @@ async fn read(ask: &Ask<'_>, p: &Params<'_>, stored: &Connection) -> Result<Conn
         change.description = Some(description(p)?.to_owned());
     }
     if given(p, "Type").is_some_and(|kind| kind != stored.product) {
-        return Err(fault::value(format!("The parameter `Type` must be {}, as it was made.", stored.product)));
+        return Err(fault::value(format!(
+            "The parameter `Type` must be {}, as it was made.",
+            stored.product
+        )));
     }
     let family = connects::named(&stored.product)
         .ok_or_else(|| fault::value("A connection of this type can't be changed here."))?;

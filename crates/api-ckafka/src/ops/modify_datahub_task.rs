@@ -15,8 +15,9 @@ pub const OPERATION: Operation = Operation {
         Field::new("Description", Ty::Str),
         Field::new("TasksMax", Ty::Int),
         Field::new("SyncThrottleLimit", Ty::Int),
-        Field::new("AutoExpandFlag", Ty::Bool)
-            .stored("kept and shown; a task without TasksMax takes as many lanes as it has partitions anyway"),
+        Field::new("AutoExpandFlag", Ty::Bool).stored(
+            "kept and shown; a task without TasksMax takes as many lanes as it has partitions anyway",
+        ),
     ],
     response: crate::tables::TASK_MADE,
     note: "A new TasksMax or SyncThrottleLimit restarts the task in place. A task that was never given a limit has none.",
@@ -36,8 +37,7 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
     let p = Params::unchecked(&v, false);
     let id = ask.task_id(p.text("TaskId"))?;
     let change = read(&p)?;
-    let task =
-        ask.control.change_pipeline(&ask.caller, &id, change).await.map_err(|e| ask.fault(&e))?;
+    let task = ask.control.change_pipeline(&ask.caller, &id, change).await.map_err(|e| ask.fault(&e))?;
     Ok(tasks::named(&task))
 }
 

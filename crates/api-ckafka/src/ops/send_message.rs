@@ -33,7 +33,10 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
     let p = Params::unchecked(&v, false);
     let id = p.text("DataHubId");
     if !id.starts_with("datahub-") || id.len() > MAX_ID {
-        return Err(refuse(NO_INSTANCE, "The parameter `DataHubId` names no task; it has the form datahub-xxxxxxxx."));
+        return Err(refuse(
+            NO_INSTANCE,
+            "The parameter `DataHubId` names no task; it has the form datahub-xxxxxxxx.",
+        ));
     }
     let messages = p.objects("Message");
     if messages.is_empty() || messages.len() > MAX_MESSAGES {

@@ -4,8 +4,8 @@
 //! show it as null.
 
 use super::{
-    BY_BUCKET, GENERATED, NO_VPC, OF_SOURCES, SEALED_HERE, SELF_BUILT, SHOWN, WITHOUT_CONNECTION, always_null,
-    refused_all,
+    BY_BUCKET, GENERATED, NO_VPC, OF_SOURCES, SEALED_HERE, SELF_BUILT, SHOWN, WITHOUT_CONNECTION,
+    always_null, refused_all,
 };
 use api::{Field, Ty};
 
@@ -136,10 +136,7 @@ pub const ES_PARAM: &[Field] = &[
 ];
 
 /// `EsRecordMapping`.
-pub const ES_RECORD_MAPPING: &[Field] = &[
-    Field::new("ColumnName", Ty::Str),
-    Field::new("JsonKey", Ty::Str),
-];
+pub const ES_RECORD_MAPPING: &[Field] = &[Field::new("ColumnName", Ty::Str), Field::new("JsonKey", Ty::Str)];
 
 /// `DropCls`.
 pub const DROP_CLS: &[Field] = &[
@@ -358,10 +355,7 @@ const SQL_SERVER_PARAM_FIELDS: [Field; 4] = [
 const SQL_SERVER_PARAM: &[Field] = &refused_all(SQL_SERVER_PARAM_FIELDS, NO_SQLSERVER);
 const SQL_SERVER_PARAM_SHOWN: &[Field] = &always_null(SQL_SERVER_PARAM_FIELDS);
 
-const CTSDB_PARAM_FIELDS: [Field; 2] = [
-    Field::new("Resource", Ty::Str),
-    Field::new("CtsdbMetric", Ty::Str),
-];
+const CTSDB_PARAM_FIELDS: [Field; 2] = [Field::new("Resource", Ty::Str), Field::new("CtsdbMetric", Ty::Str)];
 const CTSDB_PARAM: &[Field] = &refused_all(CTSDB_PARAM_FIELDS, NO_CTSDB);
 const CTSDB_PARAM_SHOWN: &[Field] = &always_null(CTSDB_PARAM_FIELDS);
 

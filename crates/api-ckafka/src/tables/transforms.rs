@@ -20,11 +20,8 @@ pub const TRANSFORM_PARAM: &[Field] = &[
 ];
 
 /// `MapParam`.
-const MAP_PARAM: &[Field] = &[
-    Field::new("Key", Ty::Str).required(),
-    Field::new("Type", Ty::Str),
-    Field::new("Value", Ty::Str),
-];
+const MAP_PARAM: &[Field] =
+    &[Field::new("Key", Ty::Str).required(), Field::new("Type", Ty::Str), Field::new("Value", Ty::Str)];
 
 /// `FilterMapParam`.
 const FILTER_MAP_PARAM: &[Field] = &[
@@ -69,9 +66,7 @@ const ANALYSE_PARAM: &[Field] = &[
 ];
 
 /// `SecondaryAnalyseParam`.
-const SECONDARY_ANALYSE_PARAM: &[Field] = &[
-    Field::new("Regex", Ty::Str).required(),
-];
+const SECONDARY_ANALYSE_PARAM: &[Field] = &[Field::new("Regex", Ty::Str).required()];
 
 /// `SMTParam`.
 const SMT_PARAM: &[Field] = &[
@@ -100,34 +95,23 @@ const VALUE_PARAM: &[Field] = &[
 ];
 
 /// `ReplaceParam`.
-const REPLACE_PARAM: &[Field] = &[
-    Field::new("OldValue", Ty::Str).required(),
-    Field::new("NewValue", Ty::Str).required(),
-];
+const REPLACE_PARAM: &[Field] =
+    &[Field::new("OldValue", Ty::Str).required(), Field::new("NewValue", Ty::Str).required()];
 
 /// `SubstrParam`.
-const SUBSTR_PARAM: &[Field] = &[
-    Field::new("Start", Ty::Int).required(),
-    Field::new("End", Ty::Int).required(),
-];
+const SUBSTR_PARAM: &[Field] =
+    &[Field::new("Start", Ty::Int).required(), Field::new("End", Ty::Int).required()];
 
 /// `DateParam`.
-const DATE_PARAM: &[Field] = &[
-    Field::new("Format", Ty::Str),
-    Field::new("TargetType", Ty::Str),
-    Field::new("TimeZone", Ty::Str),
-];
+const DATE_PARAM: &[Field] =
+    &[Field::new("Format", Ty::Str), Field::new("TargetType", Ty::Str), Field::new("TimeZone", Ty::Str)];
 
 /// `RegexReplaceParam`.
-const REGEX_REPLACE_PARAM: &[Field] = &[
-    Field::new("Regex", Ty::Str).required(),
-    Field::new("NewValue", Ty::Str).required(),
-];
+const REGEX_REPLACE_PARAM: &[Field] =
+    &[Field::new("Regex", Ty::Str).required(), Field::new("NewValue", Ty::Str).required()];
 
 /// `SplitParam`.
-const SPLIT_PARAM: &[Field] = &[
-    Field::new("Regex", Ty::Str).required(),
-];
+const SPLIT_PARAM: &[Field] = &[Field::new("Regex", Ty::Str).required()];
 
 /// `KVParam`.
 const KV_PARAM: &[Field] = &[
@@ -137,19 +121,14 @@ const KV_PARAM: &[Field] = &[
 ];
 
 /// `JsonPathReplaceParam`.
-const JSON_PATH_REPLACE_PARAM: &[Field] = &[
-    Field::new("OldValue", Ty::Str).required(),
-    Field::new("NewValue", Ty::Str).required(),
-];
+const JSON_PATH_REPLACE_PARAM: &[Field] =
+    &[Field::new("OldValue", Ty::Str).required(), Field::new("NewValue", Ty::Str).required()];
 
 /// `UrlDecodeParam`.
-const URL_DECODE_PARAM: &[Field] = &[
-    Field::new("CharsetName", Ty::Str),
-];
+const URL_DECODE_PARAM: &[Field] = &[Field::new("CharsetName", Ty::Str)];
 
 /// `LowercaseParam`.
-const LOWERCASE_PARAM: &[Field] = &[
-];
+const LOWERCASE_PARAM: &[Field] = &[];
 
 /// `RowParam`.
 const ROW_PARAM: &[Field] = &[
@@ -159,6 +138,4 @@ const ROW_PARAM: &[Field] = &[
 ];
 
 /// `BatchAnalyseParam`.
-const BATCH_ANALYSE_PARAM: &[Field] = &[
-    Field::new("Format", Ty::Str).required(),
-];
+const BATCH_ANALYSE_PARAM: &[Field] = &[Field::new("Format", Ty::Str).required()];

@@ -139,7 +139,9 @@ impl Family {
         let mut fields = Map::new();
         if self.kind == Some(EndKind::Sql) {
             fields.insert("engine".to_owned(), self.engine.into());
-            fields.insert("host".to_owned(), host.into());
+            // Brackets belong to URLs.
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            fields.insert("host".to_owned(), bare.into());
             fields.insert("port".to_owned(), port.into());
         } else {
             let scheme = one_of(p, self.param, "Protocol", &["http", "https"])?;
@@ -152,7 +154,7 @@ impl Family {
 /// What a request leads to.
 enum Place {
     Host(String, u16),
-    Declared(Connection),
+    Declared(Box<Connection>),
 }
 
 /// `ServiceVip`, or else a connection of the catalogue named by `Resource`, or else `Resource` itself as the host of a
@@ -163,7 +165,7 @@ async fn place(ask: &Ask<'_>, p: &Params<'_>, at: &str, kind: EndKind) -> Result
     }
     let id = needed(p, at, "Resource")?;
     if let Some(found) = declared(ask, id, kind).await? {
-        return Ok(Place::Declared(found));
+        return Ok(Place::Declared(Box::new(found)));
     }
     if p.bool("SelfBuilt").unwrap_or_default() && is_host(id) {
         return Ok(Place::Host(host(&path(at, "Resource"), id)?, port(p, at)?));
@@ -184,9 +186,10 @@ async fn declared(ask: &Ask<'_>, id: &str, kind: EndKind) -> Result<Option<Conne
 }
 
 fn port(p: &Params<'_>, at: &str) -> Result<u16, Fault> {
-    p.u64("Port").and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(|| {
-        fault::value(format!("The parameter `{at}.Port` must be between 1 and 65535."))
-    })
+    p.u64("Port")
+        .and_then(|n| u16::try_from(n).ok())
+        .filter(|n| *n > 0)
+        .ok_or_else(|| fault::value(format!("The parameter `{at}.Port` must be between 1 and 65535.")))
 }
 
 /// A declared address with the request's own user.
@@ -239,6 +242,9 @@ async fn kafka(ask: &Ask<'_>, p: &Params<'_>, at: &str) -> Result<(String, Optio
     }
     let id = needed(p, at, "Resource")?;
     match declared(ask, id, EndKind::Kafka).await? {
+        Some(found) if found.address.is_empty() => Err(fault::value(format!(
+            "The parameter `{at}.Resource` names the server's own cluster, which tasks name directly."
+        ))),
         Some(found) => Ok((found.address, found.secret)),
         None => Err(fault::refuse(
             fault::NO_INSTANCE,
@@ -248,9 +254,8 @@ async fn kafka(ask: &Ask<'_>, p: &Params<'_>, at: &str) -> Result<(String, Optio
 }
 
 fn brokers_of(text: &str, at: &str) -> Result<String, Fault> {
-    let bad = || {
-        fault::value(format!("The parameter `{at}.BrokerAddress` must be like host:port,host:port."))
-    };
+    let bad =
+        || fault::value(format!("The parameter `{at}.BrokerAddress` must be like host:port,host:port."));
     let brokers: Option<Vec<&str>> = text
         .split(',')
         .map(str::trim)

@@ -70,10 +70,7 @@ const PARAMS: &[(&str, &[&str])] = &[
     ("ScfParam", &["SCF"]),
     ("MySQLParam", &["MYSQL", "TDSQL_C_MYSQL", "MYSQL_DATA"]),
     ("MariaDBParam", &["MARIADB"]),
-    (
-        "PostgreSQLParam",
-        &["POSTGRESQL", "TDSQL_C_POSTGRESQL", "TDSQL_POSTGRESQL", "WAREHOUSE_POSTGRESQL"],
-    ),
+    ("PostgreSQLParam", &["POSTGRESQL", "TDSQL_C_POSTGRESQL", "TDSQL_POSTGRESQL", "WAREHOUSE_POSTGRESQL"]),
     ("SQLServerParam", &["SQLSERVER"]),
     ("MongoDBParam", &["MONGODB"]),
     ("DtsParam", &["DTS"]),
@@ -86,14 +83,43 @@ const PARAMS: &[(&str, &[&str])] = &[
 
 /// Types that are a source with the product.
 const SOURCES: &[&str] = &[
-    "HTTP", "KAFKA", "TOPIC", "MYSQL", "TDSQL_C_MYSQL", "MYSQL_DATA", "MARIADB", "POSTGRESQL",
-    "TDSQL_C_POSTGRESQL", "TDSQL_POSTGRESQL", "WAREHOUSE_POSTGRESQL", "SQLSERVER", "MONGODB", "DTS", "MQTT",
+    "HTTP",
+    "KAFKA",
+    "TOPIC",
+    "MYSQL",
+    "TDSQL_C_MYSQL",
+    "MYSQL_DATA",
+    "MARIADB",
+    "POSTGRESQL",
+    "TDSQL_C_POSTGRESQL",
+    "TDSQL_POSTGRESQL",
+    "WAREHOUSE_POSTGRESQL",
+    "SQLSERVER",
+    "MONGODB",
+    "DTS",
+    "MQTT",
 ];
 
 /// Types that are a destination with the product, beside the family `EB_…`.
 const SINKS: &[&str] = &[
-    "KAFKA", "TOPIC", "ES", "CLICKHOUSE", "DORIS", "CLS", "COS", "SCF", "MYSQL", "TDSQL_C_MYSQL", "MARIADB",
-    "POSTGRESQL", "TDSQL_C_POSTGRESQL", "TDSQL_POSTGRESQL", "WAREHOUSE_POSTGRESQL", "TDW", "CTSDB", "ICEBERG",
+    "KAFKA",
+    "TOPIC",
+    "ES",
+    "CLICKHOUSE",
+    "DORIS",
+    "CLS",
+    "COS",
+    "SCF",
+    "MYSQL",
+    "TDSQL_C_MYSQL",
+    "MARIADB",
+    "POSTGRESQL",
+    "TDSQL_C_POSTGRESQL",
+    "TDSQL_POSTGRESQL",
+    "WAREHOUSE_POSTGRESQL",
+    "TDW",
+    "CTSDB",
+    "ICEBERG",
     "EB",
 ];
 

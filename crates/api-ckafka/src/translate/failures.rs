@@ -65,9 +65,13 @@ mod tests {
         assert_eq!(read(json!({}), false).unwrap(), OnFailure::Block);
         assert_eq!(read(json!({"DropInvalidMessage": false}), true).unwrap(), OnFailure::Block);
         assert_eq!(
-            read(json!({"DropCls": {"DropInvalidMessageToCls": false}, "DropInvalidMessage": true}), false).unwrap(),
+            read(json!({"DropCls": {"DropInvalidMessageToCls": false}, "DropInvalidMessage": true}), false)
+                .unwrap(),
             OnFailure::Drop
         );
-        assert_eq!(read(json!({"DropCls": {"DropInvalidMessageToCls": true}}), false).unwrap_err(), fault::FAILED);
+        assert_eq!(
+            read(json!({"DropCls": {"DropInvalidMessageToCls": true}}), false).unwrap_err(),
+            fault::FAILED
+        );
     }
 }

@@ -111,8 +111,10 @@ fn connections(task: &Pipeline) -> Value {
     let end = if task.source.kind == EndKind::Http { &task.sink } else { &task.source };
     let options: Value = serde_json::from_str(&end.options).unwrap_or_default();
     let one = options.get("topic").and_then(Value::as_str).into_iter();
-    let many = options.get("topics").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let attribute = if task.source.kind == EndKind::Http { words::TARGET_RESOURCE } else { words::SOURCE_RESOURCE };
+    let many =
+        options.get("topics").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let attribute =
+        if task.source.kind == EndKind::Http { words::TARGET_RESOURCE } else { words::SOURCE_RESOURCE };
     let own = json_of(task, attribute).unwrap_or_default();
     let id = ["KafkaParam", "TopicParam"].iter().find_map(|p| own.get(p)?.get("TopicId")?.as_str());
     one.chain(many)

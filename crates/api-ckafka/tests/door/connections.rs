@@ -32,9 +32,20 @@ async fn every_type_is_kept_and_shown() {
     for (i, (kind, param, fields, connector, address)) in [
         ("DTS", "DtsConnectParam", dts, None, Value::Null),
         ("MONGODB", "MongoDBConnectParam", built(json!({"SelfBuilt": true})), None, Value::Null),
-        ("ES", "EsConnectParam", built(json!({"SelfBuilt": false, "Protocol": "https", "EsType": "CLUSTER"})),
-            Some(EndKind::Elastic), url("https")),
-        ("CLICKHOUSE", "ClickHouseConnectParam", built(json!({"SelfBuilt": true})), Some(EndKind::ClickHouse), url("http")),
+        (
+            "ES",
+            "EsConnectParam",
+            built(json!({"SelfBuilt": false, "Protocol": "https", "EsType": "CLUSTER"})),
+            Some(EndKind::Elastic),
+            url("https"),
+        ),
+        (
+            "CLICKHOUSE",
+            "ClickHouseConnectParam",
+            built(json!({"SelfBuilt": true})),
+            Some(EndKind::ClickHouse),
+            url("http"),
+        ),
         ("MYSQL", "MySQLConnectParam", built(json!({"ClusterId": "c"})), Some(EndKind::Sql), sql("mysql")),
         ("TDSQL_C_MYSQL", "MySQLConnectParam", at(), Some(EndKind::Sql), sql("mysql")),
         ("POSTGRESQL", "PostgreSQLConnectParam", at(), Some(EndKind::Sql), sql("postgresql")),
@@ -62,8 +73,13 @@ async fn every_type_is_kept_and_shown() {
         assert!(!shown.to_string().contains(SECRET), "{shown}");
         assert_eq!((&shown["Type"], &shown["Status"]), (&json!(kind), &json!(1)));
         assert_eq!((&shown["ErrorMessage"], &shown["CurrentStep"]), (&json!("RUNNING"), &json!("FINISH")));
-        let params: Vec<&String> =
-            shown.as_object().unwrap().iter().filter(|(n, v)| n.ends_with("Param") && !v.is_null()).map(|(n, _)| n).collect();
+        let params: Vec<&String> = shown
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(n, v)| n.ends_with("Param") && !v.is_null())
+            .map(|(n, _)| n)
+            .collect();
         let own = if param.is_empty() { "CtsdbConnectParam" } else { param };
         assert_eq!(params, [own], "every other parameter is null");
         for (name, value) in fields.as_object().unwrap() {
@@ -104,9 +120,7 @@ async fn creation_refuses_in_the_vendors_words() {
     let base = json!({"ResourceName": "c", "Type": "MYSQL", "MySQLConnectParam": at()});
     let db = |change: Value| json!({"MySQLConnectParam": merged(at(), change)});
     let kafka = |p: Value| json!({"Type": "KAFKA", "MySQLConnectParam": null, "KafkaConnectParam": p});
-    let es = |change: Value| {
-        json!({"Type": "ES", "MySQLConnectParam": null, "EsConnectParam": merged(merged(at(), json!({"SelfBuilt": true})), change)})
-    };
+    let es = |change: Value| json!({"Type": "ES", "MySQLConnectParam": null, "EsConnectParam": merged(merged(at(), json!({"SelfBuilt": true})), change)});
     w.connect("taken", "CTSDB", "", json!({})).await;
     for (change, code) in [
         (json!({"ResourceName": null}), "MissingParameter"),
@@ -168,7 +182,10 @@ async fn lists_have_pages_and_filters() {
     assert_eq!(list(json!({"Type": "MYSQL"})).await.1, pick(&[2, 1]));
     assert_eq!(list(json!({"SearchWord": "a-"})).await.1, pick(&[2, 0]));
     assert_eq!(list(json!({"ResourceRegion": "ap-tokyo"})).await, (1, pick(&[3])));
-    assert_eq!(list(json!({"ResourceRegion": "ap-guangzhou", "Limit": 2, "Offset": 1})).await, (3, pick(&[1, 0])));
+    assert_eq!(
+        list(json!({"ResourceRegion": "ap-guangzhou", "Limit": 2, "Offset": 1})).await,
+        (3, pick(&[1, 0]))
+    );
     for bad in [json!({"Limit": 0}), json!({"Offset": -1}), json!({"Type": "x".repeat(256)})] {
         assert_eq!(w.code("DescribeConnectResources", bad).await, VALUE);
     }
@@ -186,8 +203,11 @@ async fn user_and_password_change_and_the_place_does_not() {
     let id = w.connect("c", "MYSQL", "MySQLConnectParam", at()).await;
     w.connect("taken", "CTSDB", "", json!({})).await;
     let with = |change: Value| merged(json!({ "ResourceId": id }), change);
-    let db = |change: Value| with(json!({"Type": "MYSQL", "MySQLConnectParam": merged(json!({"Resource": "inst-1"}), change)}));
-    let done = w.result("ModifyConnectResource", db(json!({"UserName": "v", "Password": "next-secret"}))).await;
+    let db = |change: Value| {
+        with(json!({"Type": "MYSQL", "MySQLConnectParam": merged(json!({"Resource": "inst-1"}), change)}))
+    };
+    let done =
+        w.result("ModifyConnectResource", db(json!({"UserName": "v", "Password": "next-secret"}))).await;
     assert_eq!(done["ResourceId"], id.as_str());
     let c = stored(&w, &id).await;
     assert!(c.address.contains(r#""user":"v""#) && c.address.contains("10.0.0.7"), "{}", c.address);
@@ -217,7 +237,10 @@ async fn user_and_password_change_and_the_place_does_not() {
     let param = json!({"ResourceId": ctsdb, "Type": "CTSDB", "CtsdbConnectParam": {"Port": 1, "Password": SECRET, "UserName": "u"}});
     w.result("ModifyConnectResource", param).await;
     let shown = w.result("DescribeConnectResource", json!({ "ResourceId": ctsdb })).await;
-    assert_eq!((&shown["CtsdbConnectParam"]["UserName"], &shown["CtsdbConnectParam"]["Password"]), (&json!("u"), &json!("")));
+    assert_eq!(
+        (&shown["CtsdbConnectParam"]["UserName"], &shown["CtsdbConnectParam"]["Password"]),
+        (&json!("u"), &json!(""))
+    );
 }
 
 #[tokio::test]
@@ -237,7 +260,10 @@ async fn one_that_is_used_stays() {
         assert_eq!(w.code(action, json!({"ResourceId": "x".repeat(500)})).await, NO_INSTANCE);
         assert_eq!(w.code(action, json!({})).await, "MissingParameter");
     }
-    assert_eq!(w.code("DeleteConnectResource", json!({"ResourceId": "ckafka-other"})).await, "FailedOperation");
+    assert_eq!(
+        w.code("DeleteConnectResource", json!({"ResourceId": "ckafka-other"})).await,
+        "FailedOperation"
+    );
 }
 
 #[tokio::test]

@@ -48,7 +48,11 @@ async fn the_request_itself() {
     ] {
         let fault = w.fault("CreateDatahubTask", w.copy_request(change.clone())).await;
         assert_eq!(fault.code, code, "{change}: {}", fault.message);
-        assert!(fault.message.contains(&format!("`{field}`")) || field.is_empty(), "{change}: {}", fault.message);
+        assert!(
+            fault.message.contains(&format!("`{field}`")) || field.is_empty(),
+            "{change}: {}",
+            fault.message
+        );
     }
     assert_eq!(w.result("DescribeDatahubTasks", json!({})).await["TotalCount"], 0);
 }
@@ -123,7 +127,8 @@ async fn what_the_server_does_not_run_is_said() {
         json!({"Type": "DTS", "DtsParam": {"Resource": "r"}}),
         json!({"Type": "MQTT", "MqttParam": {"Topics": "t", "CleanSession": true}}),
     ] {
-        let request = json!({"TaskName": "t", "TaskType": "SOURCE", "SourceResource": source, "TargetResource": copy});
+        let request =
+            json!({"TaskName": "t", "TaskType": "SOURCE", "SourceResource": source, "TargetResource": copy});
         let fault = w.fault("CreateDatahubTask", request).await;
         assert_eq!(fault.code, FAILED, "{source}: {}", fault.message);
         assert!(fault.message.contains("not supported here"), "{}", fault.message);
@@ -204,8 +209,14 @@ async fn other_destinations() {
                 "Resource": "r", "Type": "other"}}),
             VALUE,
         ),
-        (json!({"Type": "MYSQL", "MySQLParam": {"Database": "d", "Table": "t", "Resource": "resource-none"}}), NO_INSTANCE),
-        (json!({"Type": "MYSQL", "MySQLParam": {"Database": "d", "Table": "t", "Resource": "cdb-1"}}), NOT_FOUND),
+        (
+            json!({"Type": "MYSQL", "MySQLParam": {"Database": "d", "Table": "t", "Resource": "resource-none"}}),
+            NO_INSTANCE,
+        ),
+        (
+            json!({"Type": "MYSQL", "MySQLParam": {"Database": "d", "Table": "t", "Resource": "cdb-1"}}),
+            NOT_FOUND,
+        ),
     ] {
         let fault = w.fault("CreateDatahubTask", w.sink_request(target.clone(), json!({}))).await;
         assert_eq!(fault.code, code, "{target}: {}", fault.message);
@@ -254,7 +265,9 @@ async fn what_becomes_of_failures() {
         assert!(shown["TransformParam"].is_null());
     }
     let p = w.task(w.copy_request(crate::world::merged(transforms(dlq), json!({"TaskName": "d"})))).await;
-    let OnFailure::Keep { copy, retries, interval_ms } = w.stored(&p).await.on_failure else { panic!("kept") };
+    let OnFailure::Keep { copy, retries, interval_ms } = w.stored(&p).await.on_failure else {
+        panic!("kept")
+    };
     assert_eq!((retries, interval_ms), (2, 1000));
     assert_eq!(copy.unwrap().options, json!({"topic": "dead"}).to_string());
     for (bad, code) in [
@@ -262,7 +275,10 @@ async fn what_becomes_of_failures() {
         (json!({"Type": "X"}), VALUE),
         (json!({"Type": "DLQ", "DlqType": "SQS"}), VALUE),
         (json!({"Type": "DLQ", "DlqType": "TOPIC"}), EMPTY),
-        (json!({"Type": "DLQ", "KafkaParam": {"SelfBuilt": false, "Resource": "ckafka-none", "Topic": "t"}}), NOT_FOUND),
+        (
+            json!({"Type": "DLQ", "KafkaParam": {"SelfBuilt": false, "Resource": "ckafka-none", "Topic": "t"}}),
+            NOT_FOUND,
+        ),
         (json!({"Type": "DLQ", "KafkaParam": {"SelfBuilt": false, "Resource": "ckafka-other"}}), EMPTY),
         (json!({"Type": "DLQ", "MaxRetryAttempts": 101, "TopicParam": {"Resource": "12345-xxx"}}), VALUE),
     ] {

@@ -63,7 +63,9 @@ async fn kafka_as_a_source() {
     let w = World::new().await;
     w.streams.topic(crate::world::CLUSTER, "b", 1);
     let read = async |name: &str, param: Value| {
-        let request = w.copy_request(json!({"TaskName": name, "SourceResource": {"Type": "KAFKA", "KafkaParam": param}}));
+        let request = w.copy_request(
+            json!({"TaskName": name, "SourceResource": {"Type": "KAFKA", "KafkaParam": param}}),
+        );
         let p = w.stored(&w.task(request).await).await;
         (serde_json::from_str::<Value>(&p.source.options).unwrap(), p.records_per_s)
     };
@@ -73,7 +75,8 @@ async fn kafka_as_a_source() {
         read("a", list).await,
         (json!({"topics": ["b", "topic-test"], "start": "latest"}), Some(4000))
     );
-    let regex = json!({"SelfBuilt": true, "Resource": "ckafka-7kd5rzza", "TopicRegularExpression": "topic-.*"});
+    let regex =
+        json!({"SelfBuilt": true, "Resource": "ckafka-7kd5rzza", "TopicRegularExpression": "topic-.*"});
     assert_eq!(read("b", regex).await, (json!({"pattern": "^topic-.*", "start": "earliest"}), None));
 }
 
@@ -97,21 +100,33 @@ async fn elasticsearch() {
         "SelfBuilt": true, "ServiceVip": "10.0.0.9", "UniqVpcId": "vpc-1", "DropInvalidMessage": false,
         "Index": "$.app", "DateFormat": "yyyy-MM-dd", "ContentKey": "raw", "DropInvalidJsonMessage": false,
         "DocumentIdField": "id", "IndexType": "JSONPATH", "DropCls": {"DropInvalidMessageToCls": false},
-        "DatabasePrimaryKey": "id",
         "DropDlq": {"Type": "DLQ", "DlqType": "TOPIC", "TopicParam": {"Resource": "12345-xxx"}, "RetryInterval": 1000,
             "MaxRetryAttempts": 3},
         "RecordMappingList": [{"ColumnName": "c", "JsonKey": "k"}], "DateField": "ts",
-        "RecordMappingMode": "EXIST_MAPPING", "Protocol": "http", "SourceDataFormat": "Canal"}});
+        "RecordMappingMode": "EXIST_MAPPING", "Protocol": "http"}});
     let (kind, connection, options, refusal) = target(&w, full).await;
-    assert_eq!((kind, connection.as_deref()), (EndKind::Elastic, Some("resource-test")), "the connection's address counts");
+    assert_eq!(
+        (kind, connection.as_deref()),
+        (EndKind::Elastic, Some("resource-test")),
+        "the connection's address counts"
+    );
     assert_eq!(
         options,
         json!({"index_path": "$.app", "date_suffix": "yyyy-MM-dd", "raw_key": "raw", "id_path": "$.id",
-            "date_path": "$.ts", "mapping": [{"column": "c", "json_key": "k"}], "mapping_mode": "existing",
-            "change_format": "canal", "primary_key": "id"})
+            "date_path": "$.ts", "mapping": [{"column": "c", "json_key": "k"}], "mapping_mode": "existing"})
     );
-    let OnFailure::Keep { copy: Some(copy), retries: 3, interval_ms: 1000 } = refusal else { panic!("{refusal:?}") };
+    let OnFailure::Keep { copy: Some(copy), retries: 3, interval_ms: 1000 } = refusal else {
+        panic!("{refusal:?}")
+    };
     assert_eq!((copy.connection, copy.options), (None, json!({"topic": "12345-xxx"}).to_string()));
+    let changes = json!({"Type": "ES", "EsParam": {"Resource": "resource-test", "Index": "i", "DatabasePrimaryKey": "id",
+        "SourceDataFormat": "Canal", "DropInvalidMessage": true}});
+    let (_, _, options, refusal) = target(&w, changes).await;
+    assert_eq!(options, json!({"index": "i", "change_format": "canal", "primary_key": "id"}));
+    assert_eq!(refusal, OnFailure::Drop);
+    let both = json!({"Type": "ES", "EsParam": {"Resource": "resource-test", "Index": "i", "DatabasePrimaryKey": "id",
+        "DocumentIdField": "id"}});
+    assert_eq!(w.code("CreateDatahubTask", w.sink_request(both, json!({}))).await, "InvalidParameterValue");
 }
 
 #[tokio::test]
@@ -125,7 +140,10 @@ async fn clickhouse_and_databases() {
         "SelfBuilt": true, "DropInvalidMessage": false, "Type": "emr", "BatchSize": 1000,
         "ConsumerFetchMinBytes": 1_000_000, "ConsumerFetchMaxWaitMs": 30_000}});
     let (kind, connection, options, refusal) = target(&w, full).await;
-    assert_eq!((kind, connection.as_deref(), refusal), (EndKind::ClickHouse, Some(ch.as_str()), OnFailure::Block));
+    assert_eq!(
+        (kind, connection.as_deref(), refusal),
+        (EndKind::ClickHouse, Some(ch.as_str()), OnFailure::Block)
+    );
     assert_eq!(
         options,
         json!({"database": "d", "table": "t", "cluster": "default", "batch_records": 1000, "batch_bytes": 1_000_000,
@@ -150,7 +168,7 @@ async fn clickhouse_and_databases() {
         if param != "MariaDBParam" {
             fields["DataTargetInsertMode"] = "UPSERT".into();
             fields["DataTargetPrimaryKeyField"] = "id".into();
-            fields["DataTargetRecordMapping"] = json!([{"JsonKey": "k", "ColumnName": "c", "Type": "INT"}]);
+            fields["DataTargetRecordMapping"] = json!([{"JsonKey": "k", "ColumnName": "id", "Type": "INT"}]);
         }
         let sent = json!({"Type": kind, param: fields});
         let (is, connection, options, refusal) = target(&w, sent).await;
@@ -159,8 +177,9 @@ async fn clickhouse_and_databases() {
         if param == "MariaDBParam" {
             assert_eq!(options, json!({"database": "d", "table": "t", "mode": "insert"}));
         } else {
-            let mapping = json!([{"json_key": "k", "column": "c", "type": "INT"}]);
-            let want = json!({"database": "d", "table": "t", "mode": "upsert", "key": ["id"], "mapping": mapping});
+            let mapping = json!([{"json_key": "k", "column": "id", "type": "INT"}]);
+            let want =
+                json!({"database": "d", "table": "t", "mode": "upsert", "key": ["id"], "mapping": mapping});
             assert_eq!(options, want, "{kind}");
         }
     }
@@ -173,7 +192,11 @@ async fn buckets_functions_and_the_bus() {
         "ObjectKey": "k", "AggregateBatchSize": 1, "AggregateInterval": 1, "FormatOutputType": "csv",
         "ObjectKeyPrefix": "a/", "DirectoryTimeFormat": "/%Y", "Timezone": "UTC+00:00", "SourceDataFormat": "JSON"}});
     let (kind, connection, options, _) = target(&w, cos).await;
-    assert_eq!((kind, connection), (EndKind::Bucket, None), "the catalogue of object stores knows the bucket");
+    assert_eq!(
+        (kind, connection),
+        (EndKind::Bucket, None),
+        "the catalogue of object stores knows the bucket"
+    );
     assert_eq!(
         options,
         json!({"bucket": "b-1251000004", "prefix": "a/", "directories": "/%Y", "utc_offset_s": 0,
@@ -183,11 +206,12 @@ async fn buckets_functions_and_the_bus() {
         json!({"Type": "SCF", "ScfParam": {"FunctionName": name, "Namespace": "default", "Qualifier": "$LATEST",
             "BatchSize": 100, "MaxRetries": 0}})
     };
-    let options = |name: &str| {
-        json!({"function": name, "namespace": "default", "qualifier": "$LATEST", "batch_records": 100, "retries": 0})
-    };
+    let options = |name: &str| json!({"function": name, "namespace": "default", "qualifier": "$LATEST", "batch_records": 100, "retries": 0});
     let (kind, connection, is, _) = target(&w, scf("my-function")).await;
-    assert_eq!((kind, connection.as_deref(), is), (EndKind::Function, Some("my-function"), options("my-function")));
+    assert_eq!(
+        (kind, connection.as_deref(), is),
+        (EndKind::Function, Some("my-function"), options("my-function"))
+    );
     let (_, connection, is, _) = target(&w, scf("another")).await;
     assert_eq!((connection.as_deref(), is), (Some("scf"), options("another")));
     let bus = |kind: &str, to: &str, id: &str| {
@@ -207,7 +231,12 @@ async fn buckets_functions_and_the_bus() {
             None,
             json!({"bucket": "plain-1251000004", "format": "json"}),
         ),
-        (bus("EB_ES", "ES", "es-bus"), EndKind::Elastic, Some("es-bus"), json!({"index": "events", "raw_key": "message"})),
+        (
+            bus("EB_ES", "ES", "es-bus"),
+            EndKind::Elastic,
+            Some("es-bus"),
+            json!({"index": "events", "raw_key": "message"}),
+        ),
         (
             bus("EB", "ES", "scf"),
             EndKind::Function,

@@ -47,15 +47,20 @@ async fn numbers_and_booleans_as_text() {
     let topic = json!({"Name": "12345-in", "PartitionNum": "2", "RetentionMs": "60000"});
     flat("CreateDatahubTopic", topic).await.unwrap();
     assert_eq!(w.result("DescribeDatahubTopic", json!({"Name": "12345-in"})).await["PartitionNum"], 2);
-    let page = flat("DescribeDatahubTopics", json!({"Limit": "1", "QueryFromConnectResource": "False"})).await.unwrap();
+    let page = flat("DescribeDatahubTopics", json!({"Limit": "1", "QueryFromConnectResource": "False"}))
+        .await
+        .unwrap();
     assert_eq!(page["Result"]["TopicList"].as_array().map(Vec::len), Some(1));
     let connection = json!({"ResourceName": "c", "Type": "MYSQL", "MySQLConnectParam": {"Port": "3306", "UserName": "u",
         "Password": "p", "Resource": "r", "ServiceVip": "10.0.0.7", "SelfBuilt": "True"}});
     let made = flat("CreateConnectResource", connection).await.unwrap();
-    let shown = w.result("DescribeConnectResource", json!({"ResourceId": made["Result"]["ResourceId"]})).await;
+    let shown =
+        w.result("DescribeConnectResource", json!({"ResourceId": made["Result"]["ResourceId"]})).await;
     assert_eq!(shown["MySQLConnectParam"]["Port"], 3306);
     let id = w.task(w.copy_request(json!({}))).await;
-    flat("ModifyDatahubTask", json!({"TaskId": id, "TasksMax": "2", "AutoExpandFlag": "False"})).await.unwrap();
+    flat("ModifyDatahubTask", json!({"TaskId": id, "TasksMax": "2", "AutoExpandFlag": "False"}))
+        .await
+        .unwrap();
     assert_eq!(w.stored(&id).await.lanes, Some(2));
     for bad in [json!({"Limit": "many"}), json!({"Limit": "1.5"}), json!({"Limit": ["1"]})] {
         assert_eq!(flat("DescribeDatahubTasks", bad).await.unwrap_err().code, "InvalidParameter");

@@ -21,7 +21,8 @@ fn plain(id: &Value) -> String {
 async fn messages_are_written_and_named() {
     let w = World::new().await;
     let (_, datahub) = push(&w, json!({})).await;
-    let request = json!({"DataHubId": datahub, "Message": [{"Key": "k", "Body": "a"}, {"Body": "{\"x\":1}"}]});
+    let request =
+        json!({"DataHubId": datahub, "Message": [{"Key": "k", "Body": "a"}, {"Body": "{\"x\":1}"}]});
     let ids = w.ask("SendMessage", request).await.unwrap()["MessageId"].take();
     let ids: Vec<String> = ids.as_array().unwrap().iter().map(plain).collect();
     assert_eq!(ids, [format!("{datahub}:12345-xxx:0:0"), format!("{datahub}:12345-xxx:0:1")]);
@@ -35,7 +36,8 @@ async fn messages_are_written_and_named() {
 #[tokio::test]
 async fn what_a_filter_takes_out_has_no_id() {
     let w = World::new().await;
-    let transform = json!({"TransformsParam": {"Content": "{}", "FieldChain": [], "FailureParam": {"Type": "DROP"}}});
+    let transform =
+        json!({"TransformsParam": {"Content": "{}", "FieldChain": [], "FailureParam": {"Type": "DROP"}}});
     let (_, datahub) = push(&w, transform).await;
     let request = json!({"DataHubId": datahub, "Message": [{"Body": "filter me"}, {"Body": "b"}, {"Body": "break me"}]});
     let ids = w.ask("SendMessage", request).await.unwrap()["MessageId"].take();
@@ -76,7 +78,10 @@ async fn what_is_refused() {
     assert!(w.ask("SendMessage", one.clone()).await.is_ok());
     w.result("DeleteDatahubTask", json!({ "TaskId": task })).await;
     let gone = w.code("SendMessage", one).await;
-    assert!(gone.starts_with("InvalidParameterValue.InstanceNotExist") || gone.starts_with("OperationDenied"), "{gone}");
+    assert!(
+        gone.starts_with("InvalidParameterValue.InstanceNotExist") || gone.starts_with("OperationDenied"),
+        "{gone}"
+    );
 }
 
 #[tokio::test]

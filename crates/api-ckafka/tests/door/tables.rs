@@ -76,7 +76,11 @@ async fn answers_have_the_fields_of_their_tables() {
     go("FetchDatahubMessageByOffset", json!({"Name": "12345-in", "Partition": 0, "Offset": 0})).await;
     go("FetchLatestDatahubMessageList", json!({"Name": "12345-in", "Partition": 0})).await;
     go("DescribeDatahubGroupOffsets", json!({"Name": "12345-in", "Group": "g"})).await;
-    let syncs = ["CreateMetaSyncDatahubTask", "CreateMetaAndDataSyncDatahubTask", "CreateMetaDataAndOffsetSyncDatahubTask"];
+    let syncs = [
+        "CreateMetaSyncDatahubTask",
+        "CreateMetaAndDataSyncDatahubTask",
+        "CreateMetaDataAndOffsetSyncDatahubTask",
+    ];
     for (i, action) in syncs.into_iter().enumerate() {
         let request = json!({"TaskName": format!("sync-{i}"), "SourceResourceId": "ckafka-7kd5rzza",
             "TargetResourceId": "ckafka-other"});

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use connector::{Error, ErrorKind, Tree};
 use control::{Control, Dispatch, Limits, Parts, Trees};
 use model::{
-    AccountId, Connection, ConnectionId, Credentials, Dialect, DirectoryEnd, EndKind, MetadataDialect, ObjectEnd,
-    ObjectStore, ObjectStoreId, Origin, Pipeline, PipelineId, TaskId, Timestamp,
+    AccountId, Connection, ConnectionId, Credentials, Dialect, DirectoryEnd, EndKind, MetadataDialect,
+    ObjectEnd, ObjectStore, ObjectStoreId, Origin, Pipeline, PipelineId, TaskId, Timestamp,
 };
 use runtime::{Clock, Micros, Random};
 use serde_json::{Value, json};
@@ -119,7 +119,13 @@ impl World {
                 r#"{"url":"http://10.0.0.4","region":"r","dialect":"cos","path_style":true}"#,
                 json!({"bucket": "events-1251000004", "prefix": "in/"}),
             ),
-            ("es-bus", EndKind::Elastic, "ES", r#"{"url":"http://10.0.0.3:9200"}"#, json!({"index": "events"})),
+            (
+                "es-bus",
+                EndKind::Elastic,
+                "ES",
+                r#"{"url":"http://10.0.0.3:9200"}"#,
+                json!({"index": "events"}),
+            ),
             ("es-silent", EndKind::Elastic, "ES", r#"{"url":"http://10.0.0.3:9200"}"#, json!({})),
             ("scf", EndKind::Function, "SCF", r#"{"url":"http://10.0.0.5/call"}"#, json!({})),
             ("my-function", EndKind::Function, "SCF", r#"{"url":"http://10.0.0.6/call"}"#, json!({})),
@@ -144,9 +150,12 @@ impl World {
             created: Timestamp(0),
         };
         self.control.put_object_store(store).await.unwrap();
-        self.ask("CreateDatahubTopic", json!({"Name": "12345-xxx", "PartitionNum": 3, "RetentionMs": 3_600_000}))
-            .await
-            .unwrap();
+        self.ask(
+            "CreateDatahubTopic",
+            json!({"Name": "12345-xxx", "PartitionNum": 3, "RetentionMs": 3_600_000}),
+        )
+        .await
+        .unwrap();
     }
 
     pub async fn connection(

@@ -64,12 +64,14 @@ fn options(p: &Params<'_>, at: &str) -> Result<Map<String, Value>, Fault> {
     if changes {
         let format = one_of(p, at, "SourceDataFormat", &["Debezium", "Canal"])?;
         options.insert("change_format".to_owned(), format.to_ascii_lowercase().into());
+        options.insert("primary_key".to_owned(), needed(p, at, "DatabasePrimaryKey")?.into());
     }
-    put(&mut options, "primary_key", given(p, "DatabasePrimaryKey"));
+    // A text that is no JSON is no change record either: only a field that was asked for is told to the connector.
+    let content_key = given(p, "ContentKey").or((!changes).then_some(CONTENT_KEY));
     if p.bool("DropInvalidJsonMessage").unwrap_or_default() {
         options.insert("drop_not_json".to_owned(), true.into());
     } else {
-        options.insert("raw_key".to_owned(), given(p, "ContentKey").unwrap_or(CONTENT_KEY).into());
+        put(&mut options, "raw_key", content_key);
     }
     Ok(options)
 }
@@ -83,6 +85,7 @@ fn json_path(field: &str) -> String {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better")]
     fn read(v: Value) -> Result<Value, String> {
         options(&Params::unchecked(&v, false), "E").map(Value::Object).map_err(|f| f.code.into_owned())
     }
@@ -95,8 +98,10 @@ mod tests {
             json!({"index": "i", "drop_not_json": true})
         );
         assert_eq!(
-            read(json!({"Index": "$.a", "IndexType": "JSONPATH", "ContentKey": "c", "DateFormat": "yyyy-MM-dd",
-                "DocumentIdField": "id", "DateField": "$.ts"}))
+            read(
+                json!({"Index": "$.a", "IndexType": "JSONPATH", "ContentKey": "c", "DateFormat": "yyyy-MM-dd",
+                "DocumentIdField": "id", "DateField": "$.ts"})
+            )
             .unwrap(),
             json!({"index_path": "$.a", "raw_key": "c", "date_suffix": "yyyy-MM-dd", "id_path": "$.id",
                 "date_path": "$.ts"})
@@ -111,13 +116,13 @@ mod tests {
             read(json!({"Index": "i", "DatabasePrimaryKey": "id", "RecordMappingMode": "NEW_MAPPING",
                 "RecordMappingList": [{"ColumnName": "c", "JsonKey": "k"}]}))
             .unwrap(),
-            json!({"index": "i", "raw_key": "message", "change_format": "debezium", "primary_key": "id",
+            json!({"index": "i", "change_format": "debezium", "primary_key": "id",
                 "mapping_mode": "new", "mapping": [{"column": "c", "json_key": "k"}]})
         );
-        assert_eq!(
-            read(json!({"Index": "i", "SourceDataFormat": "Canal"})).unwrap()["change_format"],
-            "canal"
-        );
+        let canal = json!({"Index": "i", "SourceDataFormat": "Canal", "DatabasePrimaryKey": "id"});
+        assert_eq!(read(canal).unwrap()["change_format"], "canal");
+        let keyless = json!({"Index": "i", "SourceDataFormat": "Canal"});
+        assert_eq!(read(keyless).unwrap_err(), fault::EMPTY);
         assert_eq!(
             read(json!({"Index": "i", "RecordMappingList": [{"ColumnName": "c"}]})).unwrap_err(),
             fault::EMPTY

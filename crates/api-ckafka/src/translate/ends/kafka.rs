@@ -104,11 +104,7 @@ pub async fn sink(
 ///
 /// # Errors
 /// In the vendor's words.
-pub fn topic_sink(
-    resource: &Resource<'_>,
-    direction: PipelineDirection,
-    from: &str,
-) -> Result<Sink, Fault> {
+pub fn topic_sink(resource: &Resource<'_>, direction: PipelineDirection, from: &str) -> Result<Sink, Fault> {
     let (p, at) = resource.param()?;
     let name = topic_name(needed(&p, &at, "Resource")?, &path(&at, "Resource"))?;
     let mut options = Map::new();
@@ -239,9 +235,8 @@ fn start(p: &Params<'_>, at: &str) -> Result<Value, Fault> {
     }
     let seconds = p.u64("StartTime").ok_or_else(|| fault::empty(&path(at, "StartTime")))?;
     let ms = seconds.checked_mul(MS).filter(|ms| i64::try_from(*ms).is_ok());
-    let ms = ms.ok_or_else(|| {
-        fault::value(format!("The parameter `{}` is out of range.", path(at, "StartTime")))
-    })?;
+    let ms = ms
+        .ok_or_else(|| fault::value(format!("The parameter `{}` is out of range.", path(at, "StartTime"))))?;
     Ok(json!({ "timestamp_ms": ms }))
 }
 
@@ -258,7 +253,9 @@ fn target(p: &Params<'_>, at: &str, sync: Option<SyncKind>) -> Result<Map<String
     }
     match given(p, "Topic") {
         Some(_) if given(p, "Prefix").is_some() => {
-            return Err(fault::value(format!("The parameters `{at}.Topic` and `{at}.Prefix` exclude each other.")));
+            return Err(fault::value(format!(
+                "The parameters `{at}.Topic` and `{at}.Prefix` exclude each other."
+            )));
         }
         Some(topic) => {
             options.insert("topic".to_owned(), topic_name(topic, &path(at, "Topic"))?.into());
@@ -282,8 +279,10 @@ fn routes(p: &Params<'_>, at: &str) -> Result<Value, Fault> {
     let mut routes = Vec::with_capacity(given.len());
     for route in given {
         let topic = topic_name(needed(&route, &at, "Topic")?, &path(&at, "Topic"))?;
-        routes.push(json!({"database": needed(&route, &at, "Database")?, "table": needed(&route, &at, "Table")?,
-            "topic": topic}));
+        routes.push(
+            json!({"database": needed(&route, &at, "Database")?, "table": needed(&route, &at, "Table")?,
+            "topic": topic}),
+        );
     }
     Ok(routes.into())
 }
@@ -326,7 +325,9 @@ fn writing(
     }
     if p.bool("UseAutoCreateTopic").unwrap_or_default() {
         if direction != PipelineDirection::Source {
-            return Err(fault::value(format!("The parameter `{at}.UseAutoCreateTopic` is for SOURCE tasks.")));
+            return Err(fault::value(format!(
+                "The parameter `{at}.UseAutoCreateTopic` is for SOURCE tasks."
+            )));
         }
         options.insert("create".to_owned(), true.into());
         let partitions = ranged(p, "PartitionNum", (0, 500), fault::VALUE)?.filter(|n| *n > 0);
@@ -374,6 +375,7 @@ fn topic_name<'t>(name: &'t str, field: &str) -> Result<&'t str, Fault> {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "reads better")]
     fn with<T>(v: Value, read: impl Fn(&Params<'_>) -> Result<T, Fault>) -> Result<T, String> {
         read(&Params::unchecked(&v, false)).map_err(|f| f.code.into_owned())
     }
@@ -400,7 +402,10 @@ mod tests {
         let at = read(json!({"OffsetType": "timestamp", "StartTime": 1_635_339_533})).unwrap();
         assert_eq!(at, json!({"timestamp_ms": 1_635_339_533_000_u64}));
         assert_eq!(read(json!({"OffsetType": "timestamp"})).unwrap_err(), fault::EMPTY);
-        assert_eq!(read(json!({"OffsetType": "timestamp", "StartTime": u64::MAX})).unwrap_err(), fault::VALUE);
+        assert_eq!(
+            read(json!({"OffsetType": "timestamp", "StartTime": u64::MAX})).unwrap_err(),
+            fault::VALUE
+        );
         assert_eq!(read(json!({"OffsetType": "middle"})).unwrap_err(), fault::VALUE);
     }
 

@@ -16,7 +16,12 @@ const MAX_COLUMNS: usize = 1_000;
 pub fn is_one(kind: &str) -> bool {
     matches!(
         kind,
-        "MYSQL" | "TDSQL_C_MYSQL" | "MARIADB" | "POSTGRESQL" | "TDSQL_C_POSTGRESQL" | "TDSQL_POSTGRESQL"
+        "MYSQL"
+            | "TDSQL_C_MYSQL"
+            | "MARIADB"
+            | "POSTGRESQL"
+            | "TDSQL_C_POSTGRESQL"
+            | "TDSQL_POSTGRESQL"
             | "WAREHOUSE_POSTGRESQL"
     )
 }
