@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use broker::BrokerConfig;
-pub use connections::{ConnectionConfig, Streams};
+pub use connections::ConnectionConfig;
 pub use sections::{Config, LogFormat, SecretSource};
 pub use size::parse_size;
 

@@ -242,6 +242,7 @@ async fn start_pipelines(
         lanes: config.streams.lanes,
         spare_lanes: 2 * std::thread::available_parallelism().map_or(2, usize::from),
         lease: engine::dispatch::Lease::default(),
+        pauses: engine::pipeline::Pauses::default(),
     })
     .await
     .map_err(|e| format!("can't start pipelines: {e:?}"))?;
@@ -249,12 +250,7 @@ async fn start_pipelines(
     Ok(())
 }
 
-async fn listen(
-    config: &Config,
-    control: Control,
-    engine: Engines,
-    store: Store,
-) -> Result<Running, String> {
+async fn listen(config: &Config, control: Control, engine: Engines, store: Store) -> Result<Running, String> {
     let mut settings =
         api::ServerConfig { max_connections: config.listen.max_connections, ..api::ServerConfig::default() };
     #[allow(clippy::cast_precision_loss, reason = "bounded by the configuration")]

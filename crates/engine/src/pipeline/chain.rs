@@ -12,6 +12,12 @@ pub struct ChainStep {
     output: Output,
 }
 
+impl From<Chain> for ChainStep {
+    fn from(chain: Chain) -> Self {
+        Self { chain, output: Output::new() }
+    }
+}
+
 impl ChainStep {
     /// Compiles what a pipeline says in `transform` ([`Spec`] as JSON).
     ///
@@ -24,7 +30,7 @@ impl ChainStep {
             let all: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.field, p.reason)).collect();
             bad(all.join("; "))
         })?;
-        Ok(Self { chain, output: Output::new() })
+        Ok(chain.into())
     }
 }
 

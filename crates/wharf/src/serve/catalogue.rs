@@ -4,7 +4,8 @@
 
 use control::{Control, GivenKey, NewAccount};
 use model::{
-    AccountId, Connection, ConnectionId, Dialect, FileSystem, FileSystemId, ObjectStore, ObjectStoreId, Origin, Timestamp,
+    AccountId, Connection, ConnectionId, Dialect, FileSystem, FileSystemId, ObjectStore, ObjectStoreId,
+    Origin, Timestamp,
 };
 
 use super::reveal;
@@ -30,7 +31,8 @@ pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
 fn connection(c: &ConnectionConfig, config: &Config, control: &Control) -> Result<Connection, String> {
     let (mut address, mut secret, mut ca) = (c.address.clone(), c.secret.as_ref(), c.ca_file.as_ref());
     if let Some(id) = &c.object_store {
-        let store = config.object_stores.iter().find(|o| o.id == *id).ok_or("its object_store is not there")?;
+        let store =
+            config.object_stores.iter().find(|o| o.id == *id).ok_or("its object_store is not there")?;
         let dialect = match store.dialect {
             Dialect::S3 => "s3",
             Dialect::Cos => "cos",

@@ -18,8 +18,8 @@ use connector::records::{BatchBuilder, Endpoint, Headers, Problem, RecordRef, Se
 use connector::{Error, ErrorKind, Result};
 use connector_kafka::{KafkaAdmin, OffsetsFor, TopicSpec};
 use control::{
-    Cluster, ClusterTopic, FetchedRecord, GroupOffset, NewRecord, PartitionEnds, Produced, ReachedEnd, Streams,
-    TopicConfig, Transformed,
+    Cluster, ClusterTopic, FetchedRecord, GroupOffset, NewRecord, PartitionEnds, Produced, ReachedEnd,
+    Streams, TopicConfig, Transformed,
 };
 use model::{EndKind, Sealed};
 use store::{Purpose, SealKey};
@@ -229,7 +229,12 @@ impl Streams for Connectors {
         self.ask(on, move |admin| admin.delete_topic(&topic, WAIT)).await
     }
 
-    async fn configure_topic(&self, on: &Cluster, topic: &str, configs: &BTreeMap<String, String>) -> Result<()> {
+    async fn configure_topic(
+        &self,
+        on: &Cluster,
+        topic: &str,
+        configs: &BTreeMap<String, String>,
+    ) -> Result<()> {
         let settings: Vec<_> = configs.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let topic = topic.to_owned();
         self.ask(on, move |admin| admin.set_topic(&topic, &settings, WAIT)).await
@@ -286,7 +291,13 @@ impl Streams for Connectors {
         Ok(found.into_iter().map(one).collect())
     }
 
-    async fn commit_offsets(&self, on: &Cluster, topic: &str, group: &str, offsets: &[(i32, i64)]) -> Result<()> {
+    async fn commit_offsets(
+        &self,
+        on: &Cluster,
+        topic: &str,
+        group: &str,
+        offsets: &[(i32, i64)],
+    ) -> Result<()> {
         let (topic, group, offsets) = (topic.to_owned(), group.to_owned(), offsets.to_vec());
         self.ask(on, move |admin| admin.commit(&group, &topic, &offsets, WAIT)).await
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connector::records::{Batch, Context, Endpoint, RecordRef, RecordSink, RecordSource, SharedHost};
+use connector::records::{Context, Endpoint, RecordSink, RecordSource, SharedHost};
 use connector::{Error, ErrorKind, Result};
 use control::{Caller, Control};
-use engine::pipeline::{Catalogue, Emit, Ends, Step};
+use engine::pipeline::{Catalogue, ChainStep, Ends, Step};
 use model::{EndKind, OnFailure, Pipeline, PipelineEnd};
 
-use super::{Connectors, kinds};
+use super::{Connectors, kinds, transforms};
 
 /// Looks ends up through control and opens their secrets.
 pub struct Lookup {
@@ -31,21 +31,15 @@ impl Catalogue for Lookup {
                 copies.push(((**to).clone(), self.end(to).await?));
             }
         }
-        let chain = match &p.transform {
-            None => None,
-            Some(text) => Some(Arc::new(super::transforms::chain(text).map_err(|problems| {
-                let first = problems.first().map_or_else(String::new, |p| format!("{}: {}", p.field, p.reason));
-                Error::new(ErrorKind::Unacceptable, format!("the transform is wrong: {first}"))
-            })?)),
-        };
-        Ok(Arc::new(Made { source: (p.source.kind, source), sink: (p.sink.kind, sink), copies, chain }))
+        let transform = p.transform.clone();
+        Ok(Arc::new(Made { source: (p.source.kind, source), sink: (p.sink.kind, sink), copies, transform }))
     }
 }
 
 impl Lookup {
     async fn end(&self, end: &PipelineEnd) -> Result<Endpoint> {
         let reached = self.control.reach(&Caller::operator(), end).await.map_err(|e| {
-            let kind = match e.kind() {
+            let kind = match e.kind {
                 control::ErrorKind::NotFound(_) => ErrorKind::NotFound,
                 _ => ErrorKind::Unavailable,
             };
@@ -59,7 +53,7 @@ struct Made {
     source: (EndKind, Endpoint),
     sink: (EndKind, Endpoint),
     copies: Vec<(PipelineEnd, Endpoint)>,
-    chain: Option<Arc<transform::Chain>>,
+    transform: Option<String>,
 }
 
 impl Ends for Made {
@@ -73,8 +67,12 @@ impl Ends for Made {
     }
 
     fn step(&self) -> Result<Option<Box<dyn Step>>> {
-        let step = |chain: &Arc<transform::Chain>| Box::new(Transforming::new(chain.clone())) as Box<dyn Step>;
-        Ok(self.chain.as_ref().map(step))
+        let Some(text) = &self.transform else { return Ok(None) };
+        let chain = transforms::chain(text).map_err(|problems| {
+            let all: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.field, p.reason)).collect();
+            Error::new(ErrorKind::Unacceptable, format!("the transform is wrong: {}", all.join("; ")))
+        })?;
+        Ok(Some(Box::new(ChainStep::from(chain))))
     }
 
     fn sink(&self, context: &Context, host: SharedHost) -> Result<Box<dyn RecordSink>> {
@@ -86,42 +84,5 @@ impl Ends for Made {
         let none = || Error::new(ErrorKind::NotFound, "there is no such place for copies of dead letters");
         let (end, endpoint) = found.ok_or_else(none)?;
         kinds::sink(end.kind, endpoint, context, host)
-    }
-}
-
-/// The transform's chain as a step of the engine.
-struct Transforming {
-    chain: Arc<transform::Chain>,
-    out: transform::Output,
-}
-
-impl Transforming {
-    fn new(chain: Arc<transform::Chain>) -> Self {
-        Self { chain, out: transform::Output::new() }
-    }
-}
-
-impl Step for Transforming {
-    fn apply(&mut self, batch: &Batch, now_ms: i64, out: &mut dyn Emit) {
-        let split = batch.split();
-        for (index, record) in batch.iter().enumerate() {
-            let seen = transform::Record {
-                value: record.value.unwrap_or_default(),
-                key: record.key,
-                topic: &split.topic,
-                partition: split.partition,
-                offset: record.offset,
-                timestamp_ms: record.timestamp_ms,
-            };
-            match self.chain.apply(&seen, now_ms, &mut self.out) {
-                transform::Outcome::Filtered => out.filtered(index),
-                transform::Outcome::Failed(failure) => out.failed(index, "transform", format_args!("{failure}")),
-                transform::Outcome::Emitted => {
-                    for value in self.out.values() {
-                        out.put(index, &RecordRef { value: Some(value), ..record });
-                    }
-                }
-            }
-        }
     }
 }
