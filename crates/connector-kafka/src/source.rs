@@ -81,7 +81,7 @@ impl KafkaSource {
         let doing = during("the Kafka consumer can't be made");
         let mut settings = connection.settings(endpoint.secret.as_ref());
         settings
-            .set("group.id", &group)
+            .set("group.id", &*group)
             .set("enable.auto.commit", false)
             .set("enable.auto.offset.store", false)
             .set("auto.offset.reset", "error")

@@ -14,9 +14,30 @@ use super::{Code, Fault, List, c_text, millis, text};
 pub(crate) struct Settings(Vec<(&'static str, String)>);
 
 impl Settings {
-    pub(crate) fn set(&mut self, name: &'static str, value: impl ToString) -> &mut Self {
-        self.0.push((name, value.to_string()));
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Value>) -> &mut Self {
+        self.0.push((name, value.into().0));
         self
+    }
+}
+
+/// The text of a setting.
+pub(crate) struct Value(String);
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(on: bool) -> Self {
+        Self(on.to_string())
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self(number.to_string())
     }
 }
 
