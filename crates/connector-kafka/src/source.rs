@@ -126,6 +126,10 @@ impl KafkaSource {
                     self.judge(fault)?;
                     None
                 }
+                Event::Astray(topic, partition) => {
+                    self.fetch_again(&Split::new(&topic, partition))?;
+                    None
+                }
                 Event::Other => None,
             };
             if told.is_some() {
@@ -133,6 +137,26 @@ impl KafkaSource {
             }
         }
         Ok(None)
+    }
+
+    /// A message came as an event, and is gone: the library has made the partition's queue anew (its topic was not
+    /// seen for a moment) and forgotten where messages are to go.
+    fn fetch_again(&mut self, split: &Split) -> Result<()> {
+        let Some(at) = self.positions.get(split).copied() else { return Ok(()) };
+        tracing::debug!("{split}: fetched again from {at}");
+        self.fetched.retain(|m| m.partition() != split.partition || m.topic() != &*split.topic);
+        self.restart(split, at)
+    }
+
+    /// Lets go of a partition and takes it again, from `at`. (The library's seek needs a partition that is being read.)
+    fn restart(&self, split: &Split, at: i64) -> Result<()> {
+        let doing = during("a partition can't be started again");
+        let mut list = List::new(1);
+        list.add(&split.topic, split.partition, at, None).map_err(&doing)?;
+        self.client.unassign(&list).map_err(&doing)?;
+        self.data.take_partition(&split.topic, split.partition).map_err(&doing)?;
+        self.client.assign_more(&list).map_err(&doing)?;
+        self.data.take_partition(&split.topic, split.partition).map_err(&doing)
     }
 
     fn assigned(&mut self, list: &List) -> Result<Option<Polled>> {
@@ -264,16 +288,7 @@ impl KafkaSource {
         tracing::warn!(
             "{split}: records {at} to {low} were deleted before they were read; going on at {low}"
         );
-        let to = at.max(low);
-        let mut list = List::new(1);
-        list.add(&split.topic, split.partition, to, None).map_err(&doing)?;
-        self.client.seek(&list, ANSWER).map_err(&doing)?;
-        for place in list.places() {
-            if place.code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-                return Err(doing(Fault::of(place.code)));
-            }
-        }
-        Ok(())
+        self.restart(split, at.max(low))
     }
 }
 
@@ -360,6 +375,10 @@ impl RecordSource for KafkaSource {
             self.data.take_partition(&split.topic, split.partition).map_err(&doing)?;
         }
         self.client.assign_more(&list).map_err(&doing)?;
+        for (split, ..) in &places {
+            // Once more, in case the assignment has made the partition's queue anew.
+            self.data.take_partition(&split.topic, split.partition).map_err(&doing)?;
+        }
         for (split, offset, by_rule) in places {
             if by_rule {
                 self.pins.push_back(BatchBuilder::new(split.clone(), offset).finish(offset));
