@@ -48,6 +48,8 @@ pub struct KafkaSource {
     group: Arc<Group>,
     /// The position that comes next, of each split that was started.
     positions: HashMap<Split, i64>,
+    /// Splits that were started again: until a message comes, the library's own position may be that of before.
+    unsure: HashSet<Split>,
     /// Empty batches that fix where a split began.
     pins: VecDeque<Batch>,
     revoked: Option<Revoked>,
@@ -111,6 +113,7 @@ impl KafkaSource {
             group: Arc::new(Group::new(client.clone(), group)),
             client,
             positions: HashMap::new(),
+            unsure: HashSet::new(),
             pins: VecDeque::new(),
             revoked: None,
         })
@@ -149,7 +152,8 @@ impl KafkaSource {
     }
 
     /// Lets go of a partition and takes it again, from `at`. (The library's seek needs a partition that is being read.)
-    fn restart(&self, split: &Split, at: i64) -> Result<()> {
+    fn restart(&mut self, split: &Split, at: i64) -> Result<()> {
+        self.unsure.insert(split.clone());
         let doing = during("a partition can't be started again");
         let mut list = List::new(1);
         list.add(&split.topic, split.partition, at, None).map_err(&doing)?;
@@ -184,6 +188,7 @@ impl KafkaSource {
     fn forget(&mut self, splits: &[Split]) {
         for split in splits {
             self.positions.remove(split);
+            self.unsure.remove(split);
         }
         self.pins.retain(|b| !splits.contains(b.split()));
         self.fetched
@@ -229,6 +234,7 @@ impl KafkaSource {
                 self.instead_of_a_message(&split, Fault::new(code, words))?;
                 continue;
             }
+            self.unsure.remove(&split);
             let (count, bytes) = run(&self.fetched, room);
             let made =
                 self.positions.get_mut(&split).map(|at| collect(&self.fetched, split, at, (count, bytes)));
@@ -259,7 +265,7 @@ impl KafkaSource {
         }
         let doing = during("positions can't be read");
         let mut list = List::new(self.positions.len());
-        for split in self.positions.keys() {
+        for split in self.positions.keys().filter(|s| !self.unsure.contains(*s)) {
             list.add(&split.topic, split.partition, 0, None).map_err(&doing)?;
         }
         self.client.positions(&list).map_err(&doing)?;
