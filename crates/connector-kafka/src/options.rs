@@ -191,7 +191,7 @@ impl Connection {
     /// What every client of this cluster has set.
     pub(crate) fn settings(&self, secret: Option<&Secret>) -> Settings {
         let mut s = Settings::default();
-        s.set("bootstrap.servers", &self.bootstrap)
+        s.set("bootstrap.servers", &*self.bootstrap)
             .set("client.id", "wharf")
             .set("log.connection.close", false)
             .set("socket.keepalive.enable", true)
@@ -213,7 +213,7 @@ impl Connection {
                 .set("sasl.password", secret.map_or("", |s| &*s.0));
         }
         if let Some(pem) = &self.ca_pem {
-            s.set("ssl.ca.pem", pem);
+            s.set("ssl.ca.pem", &**pem);
         }
         s
     }

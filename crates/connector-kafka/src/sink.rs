@@ -8,7 +8,9 @@
 //! and refuses what it writes later. On the source's own cluster the group's coordinator checks the member as well.
 
 mod again;
+mod committed;
 mod positions;
+mod produce;
 mod round;
 mod route;
 mod target;
@@ -20,19 +22,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connector::records::{
-    Books, Context, Endpoint, GroupToken, Mark, RecordSink, Refused, Settled, SharedHost, Split, Unit,
+    Books, Context, Endpoint, GroupToken, Mark, RecordSink, Settled, SharedHost, Split, Unit,
 };
 use connector::{Error, ErrorKind, Result};
 use runtime::TaskKind;
 use tokio::task::JoinHandle;
 
-use crate::fault::{during, of_record};
+use crate::fault::during;
 use crate::options::{Connection, SinkOptions, parse};
-use crate::raw::{Client, Code, Fault, List, Outgoing, Settings};
+use crate::raw::{Client, Code, Fault, Settings};
 use crate::source::Group;
 use round::Round;
 use route::Routes;
-use target::{Making, Target, Targets};
+use target::Targets;
 use writer::{Keeping, Trouble};
 
 /// Waits for the cluster's name take this long at most.
@@ -52,7 +54,7 @@ pub struct KafkaSink {
     keeping: Keeping,
     client: Arc<Client>,
     /// Bytes of a batch at most, as the client is set.
-    batch: usize,
+    batch: u32,
     /// Were older owners fenced?
     fenced: bool,
     /// Is there an open transaction?
@@ -76,12 +78,6 @@ struct Closing {
     task: JoinHandle<Result<Result<(), Trouble>, String>>,
     round: Round,
     marks: Vec<(Split, Mark)>,
-}
-
-/// Where the records of a unit go.
-enum Plan {
-    Whole(Target),
-    Each(Vec<Option<Target>>),
 }
 
 /// Makes a sink. It asks nobody yet.
@@ -179,139 +175,6 @@ impl KafkaSink {
         done
     }
 
-    /// Finds the topics of a unit, and makes the client anew where one takes smaller batches than it sends.
-    async fn plan(&mut self, index: usize, unit: &Unit) -> Result<Plan> {
-        let split = unit.batch.split();
-        if let Some(name) = self.routes.whole(split) {
-            let name = name.into_owned();
-            return Ok(Plan::Whole(self.target(&name, split.partition).await?));
-        }
-        let mut plan = Vec::with_capacity(unit.batch.len());
-        for (i, record) in unit.batch.iter().enumerate() {
-            if !self.open.wants(index, i) {
-                plan.push(None);
-                continue;
-            }
-            let name = match self.routes.single(i, &record) {
-                Ok(name) => name.to_owned(),
-                Err(refused) => {
-                    self.open.refuse(index, refused);
-                    plan.push(None);
-                    continue;
-                }
-            };
-            plan.push(Some(self.target(&name, split.partition).await?));
-        }
-        Ok(Plan::Each(plan))
-    }
-
-    async fn target(&mut self, name: &str, partition: i32) -> Result<Target> {
-        let least = if self.options.keep_partition { partition.saturating_add(1) } else { 1 };
-        if let Some(target) = self.targets.get(name).filter(|t| t.rules.partitions >= least) {
-            return Ok(target.clone());
-        }
-        let making = Making { allowed: self.options.create, partitions: self.options.create_partitions };
-        let wanted = name.to_owned();
-        let target = self.block(move |client| target::look_up(client, &wanted, making, least)).await?;
-        if target.rules.partitions < least {
-            let words = format!(
-                "topic {name} has {} partitions, fewer than the source: partition {partition} can't be kept",
-                target.rules.partitions
-            );
-            return Err(Error::new(ErrorKind::Unacceptable, words));
-        }
-        self.targets.insert(name, target.clone());
-        Ok(target)
-    }
-
-    /// Gives a unit to the library, in the open transaction.
-    async fn take(&mut self, unit: Unit) -> Result<()> {
-        let index = self.open.push(unit.clone());
-        let mut plan = self.plan(index, &unit).await?;
-        if self.targets.smallest().is_some_and(|max| max < self.batch) {
-            // Rare: the first unit for a topic with a small bound.
-            self.shrink().await?;
-            plan = self.plan(index, &unit).await?;
-        }
-        self.begin()?;
-        self.produce_unit(index, &unit, &plan).await
-    }
-
-    fn begin(&mut self) -> Result<()> {
-        if self.transactional.is_some() && !self.begun {
-            self.client.begin_transaction().map_err(during("a transaction can't be begun"))?;
-            self.begun = true;
-        }
-        Ok(())
-    }
-
-    async fn produce_unit(&mut self, index: usize, unit: &Unit, plan: &Plan) -> Result<()> {
-        let (compressed, copies) = (self.compressed(), self.options.copies);
-        let partition = self.options.keep_partition.then_some(unit.batch.split().partition);
-        let checked = !self.open.refused.is_empty() || self.open.only.is_some();
-        for (i, record) in unit.batch.iter().enumerate() {
-            let target = match plan {
-                Plan::Whole(target) => target,
-                Plan::Each(all) => match all.get(i).and_then(Option::as_ref) {
-                    Some(target) => target,
-                    None => continue,
-                },
-            };
-            if self.spoiled.is_some() {
-                return Ok(());
-            }
-            if checked && !self.open.wants(index, i) {
-                continue;
-            }
-            let weight = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-            let weight = if record.headers.count_left() == 0 { weight } else { record.weight() as usize };
-            if let Some(reason) = target::objection(&target.rules, weight, record.key.is_some(), compressed) {
-                self.open.refuse(index, Refused { index: i, kind: ErrorKind::Unacceptable, reason });
-                continue;
-            }
-            let outgoing = Outgoing {
-                partition,
-                key: record.key,
-                value: record.value,
-                timestamp_ms: record.timestamp_ms,
-                headers: record.headers,
-                tag: round::tag(index, i),
-            };
-            for _ in 0..copies {
-                self.produce(target, &outgoing, index, i).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn produce(
-        &mut self,
-        target: &Target,
-        outgoing: &Outgoing<'_>,
-        unit: usize,
-        record: usize,
-    ) -> Result<()> {
-        loop {
-            let Err(fault) = self.client.produce(&target.topic, outgoing) else { return Ok(()) };
-            if fault.code == Code::RD_KAFKA_RESP_ERR__QUEUE_FULL {
-                self.client.poll(Duration::ZERO);
-                tokio::time::sleep(Duration::from_millis(2)).await;
-                continue;
-            }
-            if of_record(fault.code) {
-                let refused = Refused { index: record, kind: ErrorKind::Unacceptable, reason: fault.text };
-                self.open.refuse(unit, refused);
-                return Ok(());
-            }
-            if fault.fatal || self.transactional.is_none() {
-                return Err(during("a record can't be written")(self.client.explain(fault)));
-            }
-            // The transaction is over; its end will say so again.
-            self.spoiled = Some(fault);
-            return Ok(());
-        }
-    }
-
     /// Begins to end the open round.
     async fn close_round(&mut self) -> Result<()> {
         if self.open.is_empty() {
@@ -390,36 +253,6 @@ impl KafkaSink {
             self.drop_open(splits).await?;
         }
         Ok(())
-    }
-
-    async fn read_committed(&mut self, known: &[(Split, Option<Mark>)]) -> Result<Vec<Option<Mark>>> {
-        self.fence().await?;
-        let splits: Vec<Split> = known.iter().map(|(s, _)| s.clone()).collect();
-        match &mut self.keeping {
-            Keeping::Nowhere => Ok(vec![None; splits.len()]),
-            Keeping::Group(group) => {
-                let group = group.clone();
-                let found = self.block(move |_| group_marks(&group, &splits)).await?;
-                // An offset without an account was set by somebody: the account goes on from what the journal knows.
-                let marks = found.into_iter().zip(known);
-                Ok(marks
-                    .map(|(m, (_, known))| {
-                        m.map(|(m, next)| m.unwrap_or(Mark { next, ..known.unwrap_or_default() }))
-                    })
-                    .collect())
-            }
-            Keeping::Topic { .. } => {
-                let (pipeline, base) = (self.pipeline.clone(), self.base.clone());
-                let (topic, marks) = self
-                    .block(move |client| {
-                        let topic = positions::prepare(client)?;
-                        Ok((topic, positions::read(client, base, &pipeline, &splits)?))
-                    })
-                    .await?;
-                self.keeping = Keeping::Topic { pipeline: self.pipeline.clone(), topic: Some(topic) };
-                Ok(marks)
-            }
-        }
     }
 
     async fn take_or_keep(&mut self, unit: Unit) -> Result<()> {
@@ -534,27 +367,4 @@ impl RecordSink for KafkaSink {
             }
         }
     }
-}
-
-/// What the source's group committed: the mark if there is one, and the offset.
-fn group_marks(group: &Group, splits: &[Split]) -> Result<Vec<Option<(Option<Mark>, i64)>>> {
-    let what = format!("offsets of the group {} can't be read", group.id());
-    let doing = during(&what);
-    let mut list = List::new(splits.len());
-    for split in splits {
-        list.add(&split.topic, split.partition, -1001, None).map_err(&doing)?;
-    }
-    // An open transaction hides what it is about to commit until it ends.
-    group.client().committed(&list, writer::TRANSACTION + NAMING).map_err(&doing)?;
-    let mut found = HashMap::new();
-    for place in list.places() {
-        if place.code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(doing(Fault::of(place.code)));
-        }
-        if place.offset >= 0 {
-            let mark = place.metadata.as_deref().and_then(Mark::parse).filter(|m| m.next == place.offset);
-            found.insert(Split::new(&place.topic, place.partition), (mark, place.offset));
-        }
-    }
-    Ok(splits.iter().map(|s| found.get(s).copied()).collect())
 }

@@ -48,6 +48,8 @@ pub struct KafkaSource {
     group: Arc<Group>,
     /// The position that comes next, of each split that was started.
     positions: HashMap<Split, i64>,
+    /// Splits that were started again: until a message comes, the library's own position may be that of before.
+    unsure: HashSet<Split>,
     /// Empty batches that fix where a split began.
     pins: VecDeque<Batch>,
     revoked: Option<Revoked>,
@@ -81,7 +83,7 @@ impl KafkaSource {
         let doing = during("the Kafka consumer can't be made");
         let mut settings = connection.settings(endpoint.secret.as_ref());
         settings
-            .set("group.id", &group)
+            .set("group.id", &*group)
             .set("enable.auto.commit", false)
             .set("enable.auto.offset.store", false)
             .set("auto.offset.reset", "error")
@@ -111,6 +113,7 @@ impl KafkaSource {
             group: Arc::new(Group::new(client.clone(), group)),
             client,
             positions: HashMap::new(),
+            unsure: HashSet::new(),
             pins: VecDeque::new(),
             revoked: None,
         })
@@ -126,6 +129,10 @@ impl KafkaSource {
                     self.judge(fault)?;
                     None
                 }
+                Event::Astray(topic, partition) => {
+                    self.fetch_again(&Split::new(&topic, partition))?;
+                    None
+                }
                 Event::Other => None,
             };
             if told.is_some() {
@@ -133,6 +140,27 @@ impl KafkaSource {
             }
         }
         Ok(None)
+    }
+
+    /// A message came as an event, and is gone: the library has made the partition's queue anew (its topic was not
+    /// seen for a moment) and forgotten where messages are to go.
+    fn fetch_again(&mut self, split: &Split) -> Result<()> {
+        let Some(at) = self.positions.get(split).copied() else { return Ok(()) };
+        tracing::debug!("{split}: fetched again from {at}");
+        self.fetched.retain(|m| m.partition() != split.partition || m.topic() != &*split.topic);
+        self.restart(split, at)
+    }
+
+    /// Lets go of a partition and takes it again, from `at`. (The library's seek needs a partition that is being read.)
+    fn restart(&mut self, split: &Split, at: i64) -> Result<()> {
+        self.unsure.insert(split.clone());
+        let doing = during("a partition can't be started again");
+        let mut list = List::new(1);
+        list.add(&split.topic, split.partition, at, None).map_err(&doing)?;
+        self.client.unassign(&list).map_err(&doing)?;
+        self.data.take_partition(&split.topic, split.partition).map_err(&doing)?;
+        self.client.assign_more(&list).map_err(&doing)?;
+        self.data.take_partition(&split.topic, split.partition).map_err(&doing)
     }
 
     fn assigned(&mut self, list: &List) -> Result<Option<Polled>> {
@@ -160,6 +188,7 @@ impl KafkaSource {
     fn forget(&mut self, splits: &[Split]) {
         for split in splits {
             self.positions.remove(split);
+            self.unsure.remove(split);
         }
         self.pins.retain(|b| !splits.contains(b.split()));
         self.fetched
@@ -205,6 +234,7 @@ impl KafkaSource {
                 self.instead_of_a_message(&split, Fault::new(code, words))?;
                 continue;
             }
+            self.unsure.remove(&split);
             let (count, bytes) = run(&self.fetched, room);
             let made =
                 self.positions.get_mut(&split).map(|at| collect(&self.fetched, split, at, (count, bytes)));
@@ -235,7 +265,7 @@ impl KafkaSource {
         }
         let doing = during("positions can't be read");
         let mut list = List::new(self.positions.len());
-        for split in self.positions.keys() {
+        for split in self.positions.keys().filter(|s| !self.unsure.contains(*s)) {
             list.add(&split.topic, split.partition, 0, None).map_err(&doing)?;
         }
         self.client.positions(&list).map_err(&doing)?;
@@ -264,16 +294,7 @@ impl KafkaSource {
         tracing::warn!(
             "{split}: records {at} to {low} were deleted before they were read; going on at {low}"
         );
-        let to = at.max(low);
-        let mut list = List::new(1);
-        list.add(&split.topic, split.partition, to, None).map_err(&doing)?;
-        self.client.seek(&list, ANSWER).map_err(&doing)?;
-        for place in list.places() {
-            if place.code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-                return Err(doing(Fault::of(place.code)));
-            }
-        }
-        Ok(())
+        self.restart(split, at.max(low))
     }
 }
 
@@ -360,6 +381,10 @@ impl RecordSource for KafkaSource {
             self.data.take_partition(&split.topic, split.partition).map_err(&doing)?;
         }
         self.client.assign_more(&list).map_err(&doing)?;
+        for (split, ..) in &places {
+            // Once more, in case the assignment has made the partition's queue anew.
+            self.data.take_partition(&split.topic, split.partition).map_err(&doing)?;
+        }
         for (split, offset, by_rule) in places {
             if by_rule {
                 self.pins.push_back(BatchBuilder::new(split.clone(), offset).finish(offset));

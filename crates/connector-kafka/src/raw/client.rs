@@ -14,9 +14,30 @@ use super::{Code, Fault, List, c_text, millis, text};
 pub(crate) struct Settings(Vec<(&'static str, String)>);
 
 impl Settings {
-    pub(crate) fn set(&mut self, name: &'static str, value: impl ToString) -> &mut Self {
-        self.0.push((name, value.to_string()));
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Value>) -> &mut Self {
+        self.0.push((name, value.into().0));
         self
+    }
+}
+
+/// The text of a setting.
+pub(crate) struct Value(String);
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(on: bool) -> Self {
+        Self(on.to_string())
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self(number.to_string())
     }
 }
 
@@ -69,8 +90,13 @@ unsafe impl Send for Queue {}
 #[derive(Debug)]
 pub(crate) enum Event {
     Assign(List),
-    Revoke { list: List, lost: bool },
+    Revoke {
+        list: List,
+        lost: bool,
+    },
     Error(Fault),
+    /// A message came through the wrong queue.
+    Astray(String, i32),
     Other,
 }
 
@@ -226,12 +252,6 @@ impl Client {
         Fault::code(unsafe { sys::rd_kafka_assign(self.rk, list.ptr()) })
     }
 
-    /// Goes on elsewhere in partitions that are read.
-    pub(crate) fn seek(&self, list: &List, wait: Duration) -> Result<(), Fault> {
-        // Safety: the list is written to by the library while the call lasts.
-        Fault::check(unsafe { sys::rd_kafka_seek_partitions(self.rk, list.ptr(), millis(wait)) })
-    }
-
     /// What the group committed: fills in offsets and metadata.
     pub(crate) fn committed(&self, list: &List, wait: Duration) -> Result<(), Fault> {
         // Safety: as above.
@@ -359,6 +379,7 @@ impl Queue {
                     note(&self.client.shared, &fault);
                     Event::Error(fault)
                 }
+                sys::RD_KAFKA_EVENT_FETCH => astray(event),
                 _ => Event::Other,
             };
             sys::rd_kafka_event_destroy(event);
@@ -390,6 +411,18 @@ unsafe fn fill(conf: *mut sys::rd_kafka_conf_t, settings: &Settings) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Safety: an event with a message.
+unsafe fn astray(event: *mut sys::rd_kafka_event_t) -> Event {
+    // Safety: as the caller says.
+    unsafe {
+        let message = sys::rd_kafka_event_message_next(event);
+        if message.is_null() || (*message).rkt.is_null() {
+            return Event::Other;
+        }
+        Event::Astray(text(sys::rd_kafka_topic_name((*message).rkt)), (*message).partition)
+    }
 }
 
 /// Safety: an error event.

@@ -21,6 +21,9 @@ pub(crate) struct Fetched {
 // Safety: messages may be read and freed by any one thread.
 unsafe impl Send for Fetched {}
 
+/// Is called with name and value.
+pub(crate) type EachHeader<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+
 /// A message, or an error in the place of one.
 #[derive(Clone, Copy)]
 pub(crate) struct Message<'a> {
@@ -160,7 +163,7 @@ impl<'a> Message<'a> {
     }
 
     /// Calls `each` with every header in order.
-    pub(crate) fn headers(&self, each: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+    pub(crate) fn headers(&self, each: &mut EachHeader<'_>) {
         let mut headers = ptr::null_mut();
         // Safety: the headers belong to the message; name and value live as long.
         unsafe {

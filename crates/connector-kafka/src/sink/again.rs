@@ -18,7 +18,7 @@ const ATTEMPTS: u32 = 8;
 /// Tries to find refused records in one round, at most.
 const PROBES: usize = 2000;
 /// The smallest batch that a client is set to.
-const SMALLEST: usize = 1024;
+const SMALLEST: u32 = 1024;
 
 impl KafkaSink {
     /// Writes a round whose transaction failed once more.
@@ -127,7 +127,7 @@ impl KafkaSink {
         Ok(())
     }
 
-    async fn rebuild(&mut self, batch: usize) -> Result<()> {
+    async fn rebuild(&mut self, batch: u32) -> Result<()> {
         let compression = self.options.compression.as_deref().unwrap_or("none");
         let settings = writer::settings(self.base.clone(), self.transactional.as_deref(), compression, batch);
         let names = self.targets.clear();

@@ -73,6 +73,7 @@ impl Round {
         self.units.retain(|u| keep(u.batch.split()));
         if self.units.len() != before {
             self.refused.clear();
+            self.only = None;
         }
     }
 

@@ -78,8 +78,9 @@ impl Targets {
     }
 
     /// The smallest batch that one of the topics takes.
-    pub(super) fn smallest(&self) -> Option<usize> {
-        self.0.values().filter_map(|t| t.rules.max_bytes).min()
+    pub(super) fn smallest(&self) -> Option<u32> {
+        let bounds = self.0.values().filter_map(|t| t.rules.max_bytes);
+        bounds.map(|max| u32::try_from(max).unwrap_or(u32::MAX)).min()
     }
 }
 

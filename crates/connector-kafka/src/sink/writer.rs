@@ -13,11 +13,12 @@ use crate::source::Group;
 
 /// A transaction that isn't ended after this time is aborted by the cluster. Shorter than the group's session, so that what a
 /// member that hangs has written is gone before its partitions are another's.
-pub(super) const TRANSACTION: Duration = Duration::from_secs(30);
+pub(super) const TRANSACTION: Duration = Duration::from_millis(TRANSACTION_MS as u64);
+const TRANSACTION_MS: u32 = 30_000;
 /// How long a sink waits for the cluster to end one.
 pub(super) const ENDING: Duration = Duration::from_secs(60);
 /// Bytes of a batch, unless a topic takes less.
-pub(super) const BATCH: usize = 1_000_000;
+pub(super) const BATCH: u32 = 1_000_000;
 /// The tag of a position record.
 pub(super) const POSITION: usize = usize::MAX;
 
@@ -45,7 +46,7 @@ pub(super) fn settings(
     mut base: Settings,
     transactional: Option<&str>,
     compression: &str,
-    batch: usize,
+    batch: u32,
 ) -> Settings {
     base.set("enable.idempotence", true)
         .set("partitioner", "murmur2_random")
@@ -56,10 +57,10 @@ pub(super) fn settings(
         .set("message.max.bytes", 200_000_000)
         // The bound is the round.
         .set("queue.buffering.max.messages", 1_000_000)
-        .set("queue.buffering.max.kbytes", 512 << 10)
+        .set("queue.buffering.max.kbytes", 512u32 << 10)
         .set("delivery.report.only.error", true);
     match transactional {
-        Some(id) => base.set("transactional.id", id).set("transaction.timeout.ms", TRANSACTION.as_millis()),
+        Some(id) => base.set("transactional.id", id).set("transaction.timeout.ms", TRANSACTION_MS),
         None => base.set("message.timeout.ms", 60_000),
     };
     base
@@ -130,7 +131,9 @@ fn flush(client: &Client) -> Result<(), Trouble> {
 fn verdict(client: &Client, fault: Fault) -> Trouble {
     let failed = client.take_failed();
     let fault = match failed.first() {
-        Some(first) if fault.code == Code::RD_KAFKA_RESP_ERR__STATE => Fault { abort: true, ..Fault::of(first.code) },
+        Some(first) if fault.code == Code::RD_KAFKA_RESP_ERR__STATE => {
+            Fault { abort: true, ..Fault::of(first.code) }
+        }
         _ => fault,
     };
     // What the source has lost is left out the next time.

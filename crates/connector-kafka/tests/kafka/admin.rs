@@ -22,15 +22,22 @@ fn topics_are_made_changed_and_deleted() {
     assert_eq!(admin.create_topic(&spec(&name, 2, &[]), WAIT).unwrap_err().kind(), ErrorKind::Exists);
     assert_eq!(admin.create_topic(&spec("a b", 2, &[]), WAIT).unwrap_err().kind(), ErrorKind::Unacceptable);
     admin.grow_topic(&name, 3, WAIT).unwrap();
+    let soon = std::time::Instant::now() + WAIT;
+    while admin.topic(&name, WAIT).unwrap().is_none_or(|t| t.partitions < 3) {
+        assert!(std::time::Instant::now() < soon, "the topic does not grow");
+    }
     assert_eq!(admin.grow_topic(&name, 1, WAIT).unwrap_err().kind(), ErrorKind::Unacceptable);
     let found = admin.topics(WAIT).unwrap().into_iter().find(|t| t.name == name).unwrap();
     assert_eq!((found.partitions, found.replicas), (3, 1));
     admin.set_topic(&name, &[("retention.ms".to_owned(), "7200000".to_owned())], WAIT).unwrap();
-    assert_eq!(admin.topic_settings(&name, WAIT).unwrap()["retention.ms"], "7200000");
+    // A cluster's controller tells its brokers a little later.
+    let soon = std::time::Instant::now() + WAIT;
+    while admin.topic_settings(&name, WAIT).unwrap()["retention.ms"] != "7200000" {
+        assert!(std::time::Instant::now() < soon, "the setting is not set");
+    }
     admin.delete_topic(&name, WAIT).unwrap();
-    let gone = std::time::Instant::now() + WAIT;
     while admin.topic(&name, WAIT).unwrap().is_some() {
-        assert!(std::time::Instant::now() < gone, "the topic stays");
+        assert!(std::time::Instant::now() < soon, "the topic stays");
     }
     assert_eq!(admin.delete_topic(&name, WAIT).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(admin.group_offsets("g", &name, WAIT).unwrap_err().kind(), ErrorKind::NotFound);

@@ -58,6 +58,12 @@ impl Cluster {
         embedded.start(port);
     }
 
+    /// Deletes the records before `offset`, if the broker is the embedded one.
+    pub fn delete_before(&self, topic: &str, offset: i64) -> bool {
+        let broker = self.embedded.as_ref().and_then(|e| e.running.as_ref()).map(|(_, broker)| broker);
+        broker.map(|b| b.delete_before(topic, 0, offset).unwrap()).is_some()
+    }
+
     pub fn endpoint(&self, options: &str) -> Endpoint {
         let connection = format!(r#"{{"bootstrap":"{}"}}"#, self.boot);
         Endpoint { connection, secret: None, options: options.to_owned() }

@@ -167,7 +167,7 @@ fn aborted_records_are_not_given_and_the_position_moves_over_them() {
 }
 
 #[test]
-fn deleted_records_are_passed_over_and_a_new_topic_of_the_name_is_not() {
+fn a_position_beyond_the_end_is_told() {
     let cluster = Cluster::any();
     let topic = cluster.topic("range", 1, &[]);
     fill(&cluster, &topic, &numbered(10));
@@ -183,6 +183,31 @@ fn deleted_records_are_passed_over_and_a_new_topic_of_the_name_is_not() {
         }
     };
     assert_eq!(e.kind(), ErrorKind::Changed, "{e}");
+}
+
+#[test]
+fn records_that_were_deleted_are_passed_over() {
+    let cluster = Cluster::embedded(&[]);
+    let topic = cluster.topic("deleted", 1, &[]);
+    fill(&cluster, &topic, &numbered(100));
+    assert!(cluster.delete_before(&topic, 60));
+    let options = format!(r#"{{"topics":["{topic}"],"start":"earliest"}}"#);
+    let mut source = open(&cluster, &options, &unique("g"));
+    let (mut values, mut at) = (Vec::new(), 0);
+    let end = Instant::now() + Duration::from_secs(30);
+    while at < 100 {
+        assert!(Instant::now() < end, "it stands at {at}");
+        match source.poll(Duration::from_millis(50), 1 << 16).unwrap() {
+            // A position from before the records were deleted.
+            Polled::Assigned(splits) => source.start(&[(splits[0].clone(), Some(20))]).unwrap(),
+            Polled::Batch(batch) => {
+                at = batch.next();
+                values.extend(batch.iter().map(|r| r.offset));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(values, (60..100).collect::<Vec<_>>());
 }
 
 #[test]
