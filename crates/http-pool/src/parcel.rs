@@ -3,8 +3,10 @@
 //! Records of one split are put into a [`Parcel`] until it is large or old enough. A split has one parcel on its way, so its order holds; several splits
 //! have theirs at once. A parcel that is refused as a whole is halved, in order, until the records that are to blame stand alone.
 //!
-//! A carrier that needs the same records in the same request after a crash (so that the server can tell a repetition) writes down where each parcel
-//! ends before it is sent ([`Carrier::announce`]), and says so after the crash ([`Carrier::cuts`]): the parcels are then cut at the same positions.
+//! A carrier that needs the same records in the same request after a crash ([`Carrier::repeats`]: so that the server can tell a repetition) writes
+//! down where each parcel ends before it is sent ([`Carrier::announce`]), and says so after the crash ([`Carrier::cuts`]): the parcels are then cut at the
+//! same positions. That holds only when a run begins where a parcel began. So such a sink tells marks at the ends of parcels only, and
+//! ends its parcels with a unit where it can.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -24,6 +26,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::retry;
+
+/// A parcel that must end with a unit may become so many times as large as the limits say.
+const IN_A_UNIT: usize = 4;
 
 /// Why a record can't be sent at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +73,13 @@ pub struct Parcel {
     body: Vec<u8>,
     pieces: Vec<Piece>,
     since: Option<Instant>,
+    /// It ends with a unit.
+    whole: bool,
 }
 
 impl Parcel {
     fn new(split: Split) -> Self {
-        Self { split, body: Vec::new(), pieces: Vec::new(), since: None }
+        Self { split, body: Vec::new(), pieces: Vec::new(), since: None, whole: false }
     }
 
     /// Where they come from.
@@ -104,9 +111,9 @@ impl Parcel {
 pub struct Announcement {
     /// Of this split.
     pub split: Split,
-    /// Everything before is settled.
+    /// Everything before is settled, and a parcel began here.
     pub mark: Mark,
-    /// The last position of each parcel since then, this one's included.
+    /// The last position of each parcel since then, this one's and those that are known already to follow included.
     pub cuts: Vec<i64>,
 }
 
@@ -141,6 +148,11 @@ pub trait Carrier: 'static {
         Ok(vec![None; known.len()])
     }
 
+    /// Must parcels be the same after a crash?
+    fn repeats(&self) -> bool {
+        false
+    }
+
     /// Where the next parcels of a split end that were announced before and may have been taken.
     fn cuts(&self, _split: &Split) -> Vec<i64> {
         Vec::new()
@@ -172,8 +184,11 @@ struct Track {
     flight: Option<JoinHandle<Delivered>>,
     /// Where the next parcels have to end.
     forced: VecDeque<i64>,
-    /// Where those ended that were announced and are not settled.
+    /// Where those ended that were announced after `begun`.
     sent: Vec<i64>,
+    /// The newest mark at which a parcel begins.
+    begun: Mark,
+    told: Mark,
 }
 
 impl Drop for Track {
@@ -218,19 +233,25 @@ impl<C: Carrier> ParcelSink<C> {
             flight: None,
             forced: VecDeque::new(),
             sent: Vec::new(),
+            begun: Mark::default(),
+            told: Mark::default(),
         })
     }
 
-    /// Has the open parcel to go before a record (or the end of a unit) at this position?
-    fn is_due(&self, split: &Split, next: i64) -> bool {
+    /// Has the open parcel to go before a record at this position, or before the unit's end (`whole`)?
+    fn is_due(&self, split: &Split, next: i64, whole: bool) -> bool {
         let Some(t) = self.tracks.get(split) else { return false };
         // The records of one position stay together: they can't be told apart after a crash otherwise.
         if t.open.last().is_none_or(|last| last >= next) {
             return false;
         }
+        let room = if whole || !self.carrier.repeats() { 1 } else { IN_A_UNIT };
         match t.forced.front() {
             Some(cut) => next > *cut,
-            None => t.open.pieces.len() >= self.limits.records || t.open.body.len() >= self.limits.bytes,
+            None => {
+                t.open.pieces.len() >= self.limits.records.saturating_mul(room)
+                    || t.open.body.len() >= self.limits.bytes.saturating_mul(room)
+            }
         }
     }
 
@@ -239,23 +260,26 @@ impl<C: Carrier> ParcelSink<C> {
     }
 
     /// Sends the open parcel of a split, after the one that is on its way.
-    async fn launch(&mut self, split: &Split) -> Result<()> {
+    async fn launch(&mut self, split: &Split, whole: bool) -> Result<()> {
         while self.tracks.get(split).is_some_and(|t| t.flight.is_some())
             || self.flying() >= self.limits.in_flight
         {
             self.land_one().await?;
         }
-        let mark = self.tray.mark(split).unwrap_or_default();
         let (carrier, limits, random) = (self.carrier.clone(), self.limits, self.random.clone());
         let Some(track) = self.tracks.get_mut(split) else { return Ok(()) };
         let Some(last) = track.open.last() else { return Ok(()) };
         while track.forced.front().is_some_and(|cut| *cut <= last) {
             track.forced.pop_front();
         }
+        let mark = track.begun;
         track.sent.retain(|cut| *cut >= mark.next);
         track.sent.push(last);
-        let parcel = std::mem::replace(&mut track.open, Parcel::new(split.clone()));
-        let announcement = Announcement { split: split.clone(), mark, cuts: track.sent.clone() };
+        let mut parcel = std::mem::replace(&mut track.open, Parcel::new(split.clone()));
+        parcel.whole = whole;
+        // Those that a run before announced are still to come: who comes after us has to know them too.
+        let cuts = track.sent.iter().chain(&track.forced).copied().collect();
+        let announcement = Announcement { split: split.clone(), mark, cuts };
         track.flight = Some(spawn_local(TaskKind::LaneWork, async move {
             let mut refused = Vec::new();
             let result = deliver(&*carrier, (&parcel, &announcement), &mut refused, (&limits, &random)).await;
@@ -293,7 +317,18 @@ impl<C: Carrier> ParcelSink<C> {
                 self.tray.done(first.ticket, run.len());
             }
         }
-        self.tray.settle(&self.host).await
+        self.tray.settle(&self.host).await?;
+        if done.parcel.whole {
+            self.begin(done.parcel.split());
+        }
+        Ok(())
+    }
+
+    /// The next parcel of a split begins where it is settled now.
+    fn begin(&mut self, split: &Split) {
+        if let (Some(mark), Some(track)) = (self.tray.mark(split), self.tracks.get_mut(split)) {
+            track.begun = mark;
+        }
     }
 
     async fn land_ended(&mut self) -> Result<()> {
@@ -388,7 +423,9 @@ impl<C: Carrier> RecordSink for ParcelSink<C> {
         self.tray.open(splits);
         for (split, mark) in splits {
             let cuts = self.carrier.cuts(split);
-            self.track(split).forced = cuts.into_iter().filter(|cut| *cut >= mark.next).collect();
+            let track = self.track(split);
+            track.forced = cuts.into_iter().filter(|cut| *cut >= mark.next).collect();
+            (track.begun, track.told) = (*mark, *mark);
         }
         Ok(())
     }
@@ -407,16 +444,16 @@ impl<C: Carrier> RecordSink for ParcelSink<C> {
         let mut added = 0;
         for index in 0..unit.batch.len() {
             let offset = unit.batch.get(index).map_or(i64::MAX, |r| r.offset);
-            if self.is_due(split, offset) {
+            if self.is_due(split, offset, false) {
                 self.tray.add(ticket, std::mem::take(&mut added));
-                self.launch(split).await?;
+                self.launch(split, false).await?;
             }
             added += usize::from(self.add(&unit, index, ticket));
         }
         self.tray.add(ticket, added);
         self.tray.seal(ticket);
-        if self.is_due(split, unit.batch.next()) {
-            self.launch(split).await?;
+        if self.is_due(split, unit.batch.next(), true) {
+            self.launch(split, true).await?;
         }
         let track = self.track(split);
         // What had to end here holds nothing (any more).
@@ -424,7 +461,12 @@ impl<C: Carrier> RecordSink for ParcelSink<C> {
         {
             track.forced.pop_front();
         }
-        self.tray.settle(&self.host).await
+        let idle = track.open.pieces.is_empty() && track.flight.is_none();
+        self.tray.settle(&self.host).await?;
+        if idle {
+            self.begin(split);
+        }
+        Ok(())
     }
 
     async fn tick(&mut self) -> Result<()> {
@@ -432,14 +474,14 @@ impl<C: Carrier> RecordSink for ParcelSink<C> {
         let (now, linger) = (Instant::now(), self.limits.linger);
         let old = |t: &Track| t.open.since.is_some_and(|s| now.duration_since(s) >= linger);
         for split in self.splits(|t| t.flight.is_none() && old(t)) {
-            self.launch(&split).await?;
+            self.launch(&split, true).await?;
         }
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<()> {
         for split in self.splits(|_| true) {
-            self.launch(&split).await?;
+            self.launch(&split, true).await?;
         }
         while self.flying() > 0 {
             self.land_one().await?;
@@ -448,6 +490,16 @@ impl<C: Carrier> RecordSink for ParcelSink<C> {
     }
 
     fn settled(&mut self) -> Vec<Settled> {
-        self.tray.settled()
+        let all = self.tray.settled();
+        if !self.carrier.repeats() {
+            return all;
+        }
+        let moved = self.tracks.iter_mut().filter(|(_, t)| t.begun != t.told);
+        moved
+            .map(|(split, t)| {
+                t.told = t.begun;
+                Settled { split: split.clone(), mark: t.begun }
+            })
+            .collect()
     }
 }
