@@ -20,7 +20,8 @@
 //! the guilty row stands alone; it is refused with the server's words. Wrong credentials, a missing table or column, a full disk end the
 //! run of the lane; too many parts, too many queries and no memory are waited for.
 //!
-//! **Memory.** One block of `batch_bytes` for each partition that is being filled and each of the `in_flight` ones on their way.
+//! **Memory.** One block of `batch_bytes` for each partition that is being filled and each of the `in_flight` ones on their way; smaller
+//! ones where the byte budget is short.
 //!
 //! It makes no table but its own, and knows no native protocol.
 

@@ -33,7 +33,7 @@ pub(crate) struct Server {
     pipeline: String,
     clock: Clock,
     random: Random,
-    /// Positions can be kept.
+    /// Positions can be kept: their table is there.
     keeps: Cell<bool>,
     /// The version of the newest row of positions.
     version: Cell<i64>,
@@ -56,7 +56,7 @@ impl Server {
         Self {
             insert: format!("/?query={}&{SETTINGS}", escape(&insert)),
             pool,
-            keeps: Cell::new(plan.positions),
+            keeps: Cell::new(false),
             plan,
             pipeline: context.pipeline.clone(),
             clock: context.clock.clone(),
@@ -80,10 +80,9 @@ impl Server {
             self.positions()
         );
         match query(&self.pool, &make).await {
-            Ok(_) => {}
+            Ok(_) => self.keeps.set(true),
             Err(e) if matches!(e.kind(), ErrorKind::Denied | ErrorKind::Unsupported) => {
                 tracing::warn!(table = POSITIONS, error = %e, "no positions can be kept: a crash may write blocks twice");
-                self.keeps.set(false);
                 return Ok(Vec::new());
             }
             Err(e) => return Err(e),
@@ -148,7 +147,7 @@ impl Carrier for Server {
     }
 
     async fn committed(&self, known: &[(Split, Option<Mark>)]) -> Result<Vec<Option<Mark>>> {
-        if !self.keeps.get() {
+        if !self.plan.positions {
             return Ok(vec![None; known.len()]);
         }
         self.look_at_table().await?;
@@ -158,18 +157,17 @@ impl Carrier for Server {
             let Some(mark) = Mark::parse(&row.mark) else { continue };
             found.insert(Split::new(&row.topic, row.part), (mark, row.cuts));
         }
-        let mut marks = Vec::with_capacity(known.len());
-        for (split, known) in known {
-            let Some((mark, cuts)) = found.remove(split) else {
-                marks.push(None);
-                continue;
-            };
-            // The row is written before a block, so the engine may know more; the cuts beyond are good all the same.
-            let mark = known.filter(|k| k.next > mark.next).unwrap_or(mark);
+        let mark = |(split, known): &(Split, Option<Mark>)| {
+            let (mark, cuts) = found.remove(split)?;
             self.cuts.borrow_mut().insert(split.clone(), cuts);
-            marks.push(Some(mark));
-        }
-        Ok(marks)
+            // The row is written before a block, so the engine may know more: a block begins there as well.
+            Some(known.filter(|k| k.next > mark.next).unwrap_or(mark))
+        };
+        Ok(known.iter().map(mark).collect())
+    }
+
+    fn repeats(&self) -> bool {
+        self.keeps.get()
     }
 
     fn cuts(&self, split: &Split) -> Vec<i64> {

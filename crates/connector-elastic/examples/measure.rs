@@ -84,7 +84,7 @@ async fn run(url: &str, options: &str, records: i64) {
         lane: 0,
         clock: Clock::system(),
         random: Random::system(),
-        budget: ByteBudget::new(256 << 20),
+        budget: ByteBudget::new(128 << 20),
     };
     let endpoint =
         Endpoint { connection: format!(r#"{{"url":"{url}"}}"#), secret: None, options: options.to_owned() };

@@ -355,5 +355,4 @@ fn push_number(out: &mut Vec<u8>, number: i64) {
 }
 
 #[cfg(test)]
-#[path = "encode_tests.rs"]
 mod tests;

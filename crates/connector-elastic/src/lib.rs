@@ -24,7 +24,7 @@
 //! document is found. 401, 403, a blocked index and a full disk end the run of the lane.
 //!
 //! **Memory.** `in_flight` requests of `bulk_bytes` on their way and one being filled (one for each slot with ids of their own), under a
-//! lease of the byte budget; units stay until they are settled.
+//! lease of the byte budget: a sixteenth of it at most, so the bulks are smaller where memory is short. Units stay until they are settled.
 //!
 //! It makes no index and no mapping: the server does when it is allowed to (`mapping_mode: existing`: [`probe`] wants the index to be
 //! there). Data streams, which take `create` only, are not served.

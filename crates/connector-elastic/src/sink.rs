@@ -10,7 +10,7 @@ use connector::records::{
     Context, Endpoint, Mark, RecordSink, Settled, SharedHost, Split, Ticket, Tray, Unit,
 };
 use connector::{Error, ErrorKind, Result};
-use http_pool::{Pool, Remote};
+use http_pool::{Pool, Remote, share};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use runtime::{ByteBudget, Lease, TaskKind, spawn_local};
 use tokio::task::JoinHandle;
@@ -51,6 +51,8 @@ pub(crate) struct ElasticSink {
     current: usize,
     budget: ByteBudget,
     lease: Option<Lease>,
+    /// A bulk is full with this much: as the plan says, or less where memory is short.
+    bulk_bytes: usize,
 }
 
 /// Writes the actions of one record into slots.
@@ -64,7 +66,7 @@ struct Writer<'a> {
     actions: usize,
     /// A slot that is full now.
     full: Option<usize>,
-    plan: &'a Plan,
+    limits: (usize, usize),
 }
 
 impl Out for Writer<'_> {
@@ -80,7 +82,7 @@ impl Out for Writer<'_> {
         let open = &mut self.slots[slot].open;
         open.push(self.ticket, self.index, start, key);
         self.actions += 1;
-        if open.body.len() >= self.plan.bulk_bytes || open.items.len() >= self.plan.bulk_records {
+        if open.body.len() >= self.limits.0 || open.items.len() >= self.limits.1 {
             self.full = Some(slot);
         }
     }
@@ -104,15 +106,15 @@ impl ElasticSink {
             current: 0,
             budget: context.budget.clone(),
             lease: None,
+            bulk_bytes: plan.bulk_bytes,
             plan,
         }
     }
 
-    /// Bytes that bulks may take, about.
-    fn room(&self) -> u64 {
+    /// Bulks that are in memory at most.
+    fn bulks(&self) -> usize {
         // Slots that fill one after the other have one open bulk together; with ids of their own each has one.
-        let bulks = if self.plan.own_ids() { self.plan.in_flight * 2 } else { self.plan.in_flight + 1 };
-        (bulks as u64).saturating_mul(self.plan.bulk_bytes as u64)
+        if self.plan.own_ids() { self.plan.in_flight * 2 } else { self.plan.in_flight + 1 }
     }
 
     /// Sends the open bulk of a slot, after the one that is on its way.
@@ -187,7 +189,7 @@ impl ElasticSink {
             index: index as u32,
             actions: 0,
             full: None,
-            plan: &self.plan,
+            limits: (self.bulk_bytes, self.plan.bulk_records),
         };
         match self.encoder.encode(&record, &mut writer) {
             Ok(()) => (writer.actions, writer.full),
@@ -219,8 +221,9 @@ impl RecordSink for ElasticSink {
 
     async fn open(&mut self, splits: &[(Split, Mark)]) -> Result<()> {
         if self.lease.is_none() {
-            // Now, while no unit of this lane waits: a lease in the middle of writing could wait for its own units.
-            self.lease = Some(self.budget.lease(self.room()).await);
+            let (bytes, lease) = share(&self.budget, self.plan.bulk_bytes, self.bulks()).await;
+            self.bulk_bytes = bytes;
+            self.lease = Some(lease);
         }
         self.tray.open(splits);
         Ok(())

@@ -21,7 +21,8 @@
 //! until the guilty record stands alone, and that is refused with the function's words. So the good records of such a batch may be seen
 //! more than once.
 //!
-//! **Memory.** One batch of `batch_bytes` for each partition that is being filled and each of the calls under way (`in_flight`).
+//! **Memory.** One batch of `batch_bytes` for each partition that is being filled and each of the calls under way (`in_flight`);
+//! smaller ones where the byte budget is short.
 
 use std::ops::Range;
 use std::time::Duration;

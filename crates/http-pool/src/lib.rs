@@ -18,10 +18,12 @@ mod link;
 mod parcel;
 mod pool;
 pub mod retry;
+mod room;
 mod wire;
 
 pub use address::{Address, tls_config};
 pub use link::{Feed, Link, Nothing, Outgoing, Supplier};
 pub use parcel::{Announcement, Carrier, Limits, Parcel, ParcelSink, Piece, Posted, Refusal};
 pub use pool::{Answer, Call, Pool, Remote, basic};
+pub use room::share;
 pub use wire::{Wire, connect};

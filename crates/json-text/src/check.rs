@@ -324,5 +324,4 @@ pub(crate) fn plain(rest: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
 mod tests;

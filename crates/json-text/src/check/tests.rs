@@ -1,3 +1,5 @@
+//! The check against examples, and against a parser on made-up and damaged documents.
+
 use proptest::prelude::*;
 
 use super::*;

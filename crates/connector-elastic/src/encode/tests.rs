@@ -1,3 +1,5 @@
+//! What is written for a record, to the byte.
+
 use connector::records::Headers;
 
 use super::*;
