@@ -117,7 +117,7 @@ kafka_peers() {
 
 build_tools=(gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h make:/usr/bin/make pkg-config:/usr/bin/pkg-config)
 test_tools=(python3-venv:/usr/share/doc/python3-venv python3:/usr/bin/python3 openssl:/usr/bin/openssl
-  postgresql:/usr/lib/postgresql/15/bin/postgres attr:/usr/bin/setfattr acl:/usr/bin/setfacl)
+  postgresql:/usr/lib/postgresql/15/bin/postgres mariadb-server:/usr/sbin/mariadbd attr:/usr/bin/setfattr acl:/usr/bin/setfacl)
 
 check_rust
 case $want in

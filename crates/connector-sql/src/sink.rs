@@ -1,6 +1,6 @@
 //! The sink: gathers units and commits them, rows and positions together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -247,6 +247,10 @@ impl SqlSink {
             }
             done => done?,
         }
+        if sorted.refused.iter().any(|r| !r.is_empty()) {
+            // To an older owner the newer one's rows are duplicates: nothing may be ruled on before it is certain who we are.
+            self.hold(&mut link, &known.positions, units).await?;
+        }
         let steps = self.rule(units, &sorted).await?;
         for (split, from, mark) in &steps {
             known.positions.advance(&mut link, split, *from, *mark).await?;
@@ -255,6 +259,19 @@ impl SqlSink {
         link.run("COMMIT").await?;
         self.link = Some(link);
         Ok(steps)
+    }
+
+    /// Locks the rows of these units' splits, if they are still ours and where we left them.
+    async fn hold(&self, link: &mut Link, positions: &Positions, units: &[Unit]) -> Result<(), Trouble> {
+        // Everybody locks rows in the same order.
+        let splits: BTreeSet<_> = units.iter().map(|u| u.batch.split()).collect();
+        for split in splits {
+            let seat = positions.look(link, split).await?;
+            if !seat.is_some_and(|s| s.ours && self.seats.get(split) == Some(&s.next)) {
+                return Err(lost(split));
+            }
+        }
+        Ok(())
     }
 
     /// Did a transaction whose end is not known happen? Its rows are locked for the look, so it has ended.

@@ -182,7 +182,9 @@ struct Envelope<'a> {
 
 /// `None`: not a change record, or one without a row (a truncate, a schema change).
 fn change<'a>(value: &'a [u8], key: Option<&'a [u8]>) -> Option<Change<'a>> {
-    let outer: Envelope<'_> = serde_json::from_slice(value).ok()?;
+    // An array would be taken for the fields in order.
+    let outer: Envelope<'_> =
+        value.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(value).ok())??;
     let inner = match outer.payload {
         Some(p) if outer.op.is_none() => serde_json::from_str(p.get()).ok()?,
         _ => outer,
