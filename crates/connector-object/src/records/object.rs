@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use futures_util::FutureExt as _;
 use runtime::{ByteBudget, Lease};
 
-/// gzip members hold about this many bytes of text.
+/// gzip members and zstd frames hold about this many bytes of text.
 const MEMBER: usize = 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
 /// How long the reserve is waited for.
@@ -19,6 +19,16 @@ const RESERVE_WAIT: Duration = Duration::from_secs(2);
 const WORTH_PACKING: usize = 64 * 1024;
 /// A part has at least this size, except the last.
 pub(super) const MIN_PART: usize = 5 * 1024 * 1024;
+
+/// How objects are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    None,
+    Gzip,
+    Zstd,
+}
+
+const ZSTD_LEVEL: i32 = 3;
 
 /// What the sink may hold: a reserve that it takes at its beginning, and more for as long as the budget has it.
 ///
@@ -75,35 +85,43 @@ pub(super) struct Open {
     pub(super) mark: Mark,
     /// Lines.
     pub(super) text: Vec<u8>,
-    /// Compressed, with gzip.
+    /// Compressed.
     packed: Vec<u8>,
-    gzip: bool,
+    packing: Packing,
     sent: u64,
 }
 
 impl Open {
-    pub(super) fn new(key: String, begun_us: i64, gzip: bool) -> Self {
+    pub(super) fn new(key: String, begun_us: i64, packing: Packing) -> Self {
         Self {
             key: key.into(),
             begun_us,
             mark: Mark::default(),
             text: Vec::new(),
             packed: Vec::new(),
-            gzip,
+            packing,
             sent: 0,
         }
     }
 
-    /// Compresses what is due.
+    /// Compresses what is due. Each piece is a gzip member or a zstd frame of its own, so that an open object holds no compressor.
     pub(super) fn pack(&mut self, all: bool) {
-        if !self.gzip || self.text.is_empty() || (!all && self.text.len() < MEMBER) {
+        if self.packing == Packing::None || self.text.is_empty() || (!all && self.text.len() < MEMBER) {
             return;
         }
-        let packed = std::mem::take(&mut self.packed);
-        let mut member = GzEncoder::new(packed, Compression::new(3));
         // Writing into memory can't fail.
-        let _ = member.write_all(&self.text);
-        self.packed = member.finish().unwrap_or_default();
+        match self.packing {
+            Packing::None => {}
+            Packing::Gzip => {
+                let mut member = GzEncoder::new(std::mem::take(&mut self.packed), Compression::new(3));
+                let _ = member.write_all(&self.text);
+                self.packed = member.finish().unwrap_or_default();
+            }
+            Packing::Zstd => {
+                let frame = zstd::bulk::compress(&self.text, ZSTD_LEVEL);
+                self.packed.extend_from_slice(&frame.unwrap_or_default());
+            }
+        }
         self.text.clear();
     }
 
@@ -114,7 +132,7 @@ impl Open {
 
     /// Bytes that could be sent.
     pub(super) fn ready(&self) -> usize {
-        if self.gzip { self.packed.len() } else { self.text.len() }
+        if self.packing == Packing::None { self.text.len() } else { self.packed.len() }
     }
 
     /// Bytes of memory.
@@ -124,7 +142,7 @@ impl Open {
 
     /// Compresses to make room. False: there is little to be won.
     pub(super) fn relieve(&mut self) -> bool {
-        if !self.gzip || self.text.len() < WORTH_PACKING {
+        if self.packing == Packing::None || self.text.len() < WORTH_PACKING {
             return false;
         }
         self.pack(true);
@@ -134,7 +152,8 @@ impl Open {
 
     /// Takes out what is ready to be sent.
     pub(super) fn take(&mut self) -> Bytes {
-        let bytes = std::mem::take(if self.gzip { &mut self.packed } else { &mut self.text });
+        let bytes =
+            std::mem::take(if self.packing == Packing::None { &mut self.text } else { &mut self.packed });
         self.sent += bytes.len() as u64;
         bytes.into()
     }
@@ -146,18 +165,26 @@ mod tests {
 
     #[test]
     fn members_together_are_one_stream() {
-        let mut o = Open::new("k".into(), 0, true);
-        let mut all = Vec::new();
-        for round in 0..3 {
-            let piece: Vec<u8> = (0..700_000_u32).map(|i| (i.wrapping_mul(round + 7) >> 5) as u8).collect();
-            o.text.extend_from_slice(&piece);
-            all.extend_from_slice(&piece);
-            o.pack(round == 2);
+        for packing in [Packing::Gzip, Packing::Zstd] {
+            let mut o = Open::new("k".into(), 0, packing);
+            let mut all = Vec::new();
+            for round in 0..3 {
+                let piece: Vec<u8> =
+                    (0..700_000_u32).map(|i| (i.wrapping_mul(round + 7) >> 5) as u8).collect();
+                o.text.extend_from_slice(&piece);
+                all.extend_from_slice(&piece);
+                o.pack(round == 2);
+            }
+            let bytes = o.take();
+            let mut back = Vec::new();
+            if packing == Packing::Gzip {
+                std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&bytes[..]), &mut back)
+                    .unwrap();
+            } else {
+                back = zstd::stream::decode_all(&bytes[..]).unwrap();
+            }
+            assert!(back == all && o.ready() == 0);
         }
-        let bytes = o.take();
-        let mut back = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&bytes[..]), &mut back).unwrap();
-        assert!(back == all && o.ready() == 0);
     }
 
     #[tokio::test]

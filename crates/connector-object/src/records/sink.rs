@@ -126,7 +126,7 @@ impl BucketSink {
             let open = state.open.get_or_insert_with(|| {
                 let (at, ms) = (record.offset, record.timestamp_ms);
                 let key = plan.naming.object(&self.context.pipeline, split, at, ms);
-                let mut open = Open::new(key, begun_us, plan.gzip);
+                let mut open = Open::new(key, begun_us, plan.packing);
                 plan.format.begin(&mut open.text);
                 open
             });
