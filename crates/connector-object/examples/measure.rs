@@ -1,220 +1,108 @@
-//! What the client costs: CPU and wall time per small object and per GiB against a running S3 server.
+//! What a record costs the bucket sink: CPU of its thread, with the embedded store on others.
 //!
-//! `measure http://127.0.0.1:8333 [objects] [MiB]` with the credentials in `WHARF_MEASURE_ACCESS_KEY` and
-//! `WHARF_MEASURE_SECRET_KEY`. One thread, 32 requests at a time; it makes a bucket of its own.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss)]
+//! `cargo run --release -p connector-object --example measure -- [records] [options to put beside the bucket, as JSON members]`
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
-use std::cell::Cell;
-use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use connector::{
-    Entry, EntryKind, Lane, ListRequest, Meta, Overwrite, Part, Range, Source, Stamp, Target, Tree, TreePath,
+use connector::Result;
+use connector::records::{
+    BatchBuilder, Context, Endpoint, Headers, Host, Mark, RecordRef, Refused, Ruling, Secret, Split, Unit,
 };
-use connector_object::{Client, Credentials, Endpoint, ObjectTree, Secret};
-use runtime::TaskKind;
+use runtime::{ByteBudget, Clock, Random, Shutdown};
 
-const AT_A_TIME: usize = 32;
-const PART: u64 = 8 << 20;
-
-struct Given {
-    chunks: VecDeque<Bytes>,
-    len: u64,
-    meta: Meta,
-}
+struct NoHost;
 
 #[async_trait(?Send)]
-impl Source for Given {
-    fn len(&self) -> u64 {
-        self.len
-    }
-    fn meta(&self) -> &Meta {
-        &self.meta
-    }
-    async fn next(&mut self) -> connector::Result<Option<Bytes>> {
-        Ok(self.chunks.pop_front())
+impl Host for NoHost {
+    async fn refuse(&self, _: &Unit, _: Vec<Refused>) -> Result<Ruling> {
+        Ok(Ruling::Kept)
     }
 }
 
-fn given(chunk: &Bytes, times: u64) -> Box<Given> {
-    let chunks: VecDeque<_> = (0..times).map(|_| chunk.clone()).collect();
-    Box::new(Given { chunks, len: chunk.len() as u64 * times, meta: Meta::default() })
+/// Nanoseconds that this thread has run.
+fn cpu_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
 }
 
-/// CPU of this thread in ns, and user and system time of the process in ticks of 10 ms.
-fn cpu() -> (u64, u64, u64) {
-    let ns = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let f: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    (ns.split(' ').next().unwrap().parse().unwrap(), f[11].parse().unwrap(), f[12].parse().unwrap())
-}
-
-struct Meter(&'static str, (u64, u64, u64), Instant);
-
-impl Meter {
-    fn start(name: &'static str) -> Self {
-        Self(name, cpu(), Instant::now())
-    }
-
-    fn end(&self, n: u64, unit: &str) {
-        let (c, u, s) = cpu();
-        let each = (c - self.1.0) as f64 / 1000.0 / n as f64;
-        println!(
-            "{:<12} {each:9.2} us CPU/{unit}  total {:6.2} s CPU ({:5.2} user {:5.2} sys) {:7.2} s wall",
-            self.0,
-            (c - self.1.0) as f64 / 1e9,
-            (u - self.1.1) as f64 / 100.0,
-            (s - self.1.2) as f64 / 100.0,
-            self.2.elapsed().as_secs_f64()
-        );
-    }
-}
-
-/// Runs `work(0..n)`, some at a time.
-async fn each<F: Future<Output = ()>>(n: u64, at_a_time: usize, work: impl Fn(u64) -> F + Clone + 'static) {
-    let next = Rc::new(Cell::new(0));
-    let workers: Vec<_> = (0..at_a_time)
-        .map(|_| {
-            let (next, work) = (next.clone(), work.clone());
-            runtime::spawn_local(TaskKind::LaneWork, async move {
-                while next.get() < n {
-                    let i = next.replace(next.get() + 1);
-                    work(i).await;
-                }
-            })
-        })
-        .collect();
-    for w in workers {
-        w.await.unwrap();
-    }
-}
-
-fn target(path: &str, size: u64) -> Target {
-    Target {
-        path: TreePath::new(path.as_bytes()).unwrap(),
-        size,
-        meta: Meta {
-            mtime_ns: Some(1_700_000_000_123_456_789),
-            mode: Some(0o644),
-            uid: Some(0),
-            gid: Some(0),
-            ..Meta::default()
-        },
-        stamp: Stamp { run: "".into(), version: "123456-1700000000123456789".into(), size },
-        overwrite: Overwrite::Always,
-    }
-}
-
-fn small(i: u64) -> String {
-    format!("d{}/file-{i}", i % 220)
-}
-
-async fn run(url: &str, objects: u64, mib: u64) {
-    let key = |n| std::env::var(n).unwrap();
-    let credentials = Credentials {
-        access_key: key("WHARF_MEASURE_ACCESS_KEY").into(),
-        secret_key: Secret::new(key("WHARF_MEASURE_SECRET_KEY")),
-        session_token: None,
-    };
-    let site = Endpoint::new(url, "us-east-1", Some(credentials)).check().unwrap();
-    let bucket = format!("measure-{}", runtime::Random::system().hex(8));
-    Client::new(&site).create_bucket(&bucket).await.unwrap();
-    let tree = ObjectTree::new(&site, &bucket, "p").unwrap();
-    let lane: Rc<dyn Lane> = tree.lane().into();
-    let body = Bytes::from(vec![7_u8; 4096]);
-    small_ones(&tree, &lane, &body, objects).await;
-    large_one(&lane, mib).await;
-}
-
-async fn small_ones(tree: &ObjectTree, lane: &Rc<dyn Lane>, body: &Bytes, objects: u64) {
-    let m = Meter::start("PUT 4 KiB");
-    let (l, b) = (lane.clone(), body.clone());
-    each(objects, AT_A_TIME, move |i| {
-        let (l, b) = (l.clone(), b.clone());
-        async move {
-            l.put(&target(&small(i), 4096), given(&b, 1)).await.unwrap();
-        }
-    })
-    .await;
-    m.end(objects, "object");
-    let m = Meter::start("LIST");
-    let mut stream = tree.list(ListRequest::default());
-    let mut entries: Vec<Entry> = Vec::new();
-    while let Some(batch) = stream.next().await.unwrap() {
-        entries.extend(batch.into_iter().map(Result::unwrap));
-    }
-    assert_eq!(entries.len() as u64, objects);
-    m.end(objects, "key");
-    let m = Meter::start("GET 4 KiB");
-    let (l, entries) = (lane.clone(), Rc::new(entries));
-    each(objects, AT_A_TIME, move |i| {
-        let (l, entries) = (l.clone(), entries.clone());
-        async move {
-            let mut body = l.open(&entries[usize::try_from(i).unwrap()], None).await.unwrap();
-            while body.next().await.unwrap().is_some() {}
-        }
-    })
-    .await;
-    m.end(objects, "object");
-}
-
-async fn large_one(lane: &Rc<dyn Lane>, mib: u64) {
-    let size = mib << 20;
-    let parts = size / PART;
-    let t = Rc::new(target("big", size));
-    let chunk = Bytes::from(vec![9_u8; 1 << 20]);
-    let m = Meter::start("PUT large");
-    let upload = Rc::new(lane.begin(&t, PART).await.unwrap());
-    let done = Rc::new(std::cell::RefCell::new(Vec::new()));
-    let (l, d, t2) = (lane.clone(), done.clone(), t.clone());
-    let u = upload.clone();
-    each(parts, 4, move |i| {
-        let (l, d, t, u, chunk) = (l.clone(), d.clone(), t2.clone(), u.clone(), chunk.clone());
-        async move {
-            let part = Part {
-                number: u32::try_from(i).unwrap() + 1,
-                range: Range { start: i * PART, end: (i + 1) * PART },
-            };
-            let p = l.put_part(&t, &u, part, given(&chunk, PART >> 20)).await.unwrap();
-            d.borrow_mut().push(p);
-        }
-    })
-    .await;
-    let mut done = done.take();
-    done.sort_by_key(|p| p.number);
-    let stored = lane.finish(&t, &upload, &done, &t.meta).await.unwrap();
-    m.end(mib, "MiB");
-    let entry = Rc::new(Entry {
-        path: t.path.clone(),
-        kind: EntryKind::File,
-        size,
-        modified_ns: 0,
-        version: stored.version,
-        meta: None,
+fn store() -> (std::net::SocketAddr, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    let (tell, hear) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let rt = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        rt.block_on(async {
+            let down = Shutdown::new();
+            let listen = "127.0.0.1:0".parse().unwrap();
+            let running = embedded_s3::EmbeddedS3::start(&root, listen, "key", "secret-key", down.clone())
+                .await
+                .unwrap();
+            running.create_bucket("measure").await.unwrap();
+            tell.send(running.addr).unwrap();
+            std::future::pending::<()>().await;
+        });
     });
-    for (name, at_a_time, step) in [("GET ranges", 4, PART), ("GET whole", 1, size)] {
-        let m = Meter::start(name);
-        let (l, e) = (lane.clone(), entry.clone());
-        each(size / step, at_a_time, move |i| {
-            let (l, e) = (l.clone(), e.clone());
-            async move {
-                let mut body =
-                    l.open(&e, Some(Range { start: i * step, end: (i + 1) * step })).await.unwrap();
-                while body.next().await.unwrap().is_some() {}
-            }
-        })
-        .await;
-        m.end(mib, "MiB");
-    }
+    (hear.recv().unwrap(), dir)
 }
 
 fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let number = |i: usize, default| args.get(i).map_or(default, |a| a.parse().unwrap());
+    let mut args = std::env::args().skip(1);
+    let records: i64 = args.next().map_or(2_000_000, |a| a.parse().unwrap());
+    let more = args.next().unwrap_or_else(|| r#""format":"json""#.to_owned());
+    let (addr, _dir) = store();
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let set = tokio::task::LocalSet::new();
-    set.block_on(&rt, run(&args[1], number(2, 20_000), number(3, 1024)));
+    for size in [100_usize, 280] {
+        tokio::task::LocalSet::new().block_on(&rt, run(addr, records, size, &more));
+    }
+}
+
+async fn run(addr: std::net::SocketAddr, records: i64, size: usize, more: &str) {
+    const UNIT: i64 = 2000;
+    let split = Split::new("topic", size as i32);
+    let head = r#"{"id":12345678,"user":"somebody","amount":12.50,"at":"2026-11-22T10:11:12Z","text":""#;
+    let value = format!("{head}{}\"}}", "x".repeat(size.saturating_sub(head.len() + 2)));
+    let unit = |from: i64| {
+        let mut b = BatchBuilder::with_capacity(split.clone(), from, UNIT as usize, size * UNIT as usize);
+        for offset in from..from + UNIT {
+            let value = Some(value.as_bytes());
+            let headers = Headers::none();
+            b.push(&RecordRef { offset, sub: 0, timestamp_ms: 1_795_352_904_000, key: None, value, headers });
+        }
+        Unit::as_read(Arc::new(b.finish(from + UNIT)))
+    };
+    let endpoint = Endpoint {
+        connection: format!(r#"{{"url":"http://{addr}","access_key_id":"key"}}"#),
+        secret: Some(Secret("secret-key".into())),
+        options: format!(r#"{{"bucket":"measure","prefix":"{size}/",{more}}}"#),
+    };
+    let context = Context {
+        pipeline: "task-measure".to_owned(),
+        lane: 0,
+        clock: Clock::system(),
+        random: Random::system(),
+        budget: ByteBudget::new(128 << 20),
+    };
+    let mut sink = connector_object::sink(&endpoint, &context, Rc::new(NoHost)).unwrap();
+    sink.committed(&[(split.clone(), None)]).await.unwrap();
+    sink.open(&[(split.clone(), Mark::default())]).await.unwrap();
+    let (begun, cpu) = (Instant::now(), cpu_ns());
+    let mut making = 0;
+    for from in (0..records).step_by(UNIT as usize) {
+        let before = cpu_ns();
+        let unit = unit(from);
+        making += cpu_ns() - before;
+        sink.write(unit).await.unwrap();
+    }
+    sink.flush().await.unwrap();
+    let spent = cpu_ns() - cpu - making;
+    let wall = begun.elapsed().as_secs_f64();
+    println!(
+        "{size} bytes: {:.3} us CPU per record in the sink, {:.0} records/s with making them",
+        spent as f64 / 1000.0 / records as f64,
+        records as f64 / wall
+    );
 }

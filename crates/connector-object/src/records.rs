@@ -20,12 +20,13 @@
 //! stay). A tombstone is `null`. CSV: the values of the top-level fields, nested ones as JSON text; in the order of `columns`, or of the
 //! record where none are given; what is no JSON object goes in as it is. `header` (with `columns` only) begins each object with the names.
 //! `source_format: debezium` takes `after`; a delete is its `before` (or its key) with a further field `"__deleted": "true"`, and the tombstone
-//! behind a delete is skipped. Nothing is ever refused. Order: within a split, of position. gzip objects are made of members of about
-//! 1 MiB, which every reader of gzip takes as one stream.
+//! behind a delete is skipped. Nothing is ever refused. Order: within a split, of position. Compressed objects are made of gzip
+//! members or zstd frames of about 1 MiB, which every reader takes as one stream.
 //!
-//! **Memory.** Open objects hold only what is not sent: parts go out when they have 5 MiB. What is buffered is under leases of the byte budget; when
-//! the sink's own room (a quarter of the budget, 8 to 256 MiB) or the budget is used up, the largest open object is sent, or
-//! closed early when it is too small for a part. So hundreds of quiet splits cost small objects rather than memory.
+//! **Memory.** Open objects hold only what is not sent: parts go out when they have 5 MiB. What is buffered or on its way is under leases of
+//! the byte budget: a reserve (a sixteenth of the budget, 1 to 16 MiB) and more as long as there is some. When the budget or the sink's own
+//! room (a quarter of the budget, 8 to 256 MiB) is used up, the largest open object is sent, or closed early when it is too small for a
+//! part. So hundreds of quiet splits cost smaller objects rather than memory.
 
 mod format;
 mod naming;

@@ -82,6 +82,7 @@ pub(crate) fn postgres_values(group: &Group<'_, '_>, columns: usize) -> Result<P
     Ok(arguments)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn encoding(e: sqlx::error::BoxDynError) -> Trouble {
     Trouble::Record(format!("the values can't be sent: {e}"))
 }

@@ -36,6 +36,7 @@ async fn all(db: &mut Db) {
     deadlock(db).await;
     deaths(db).await;
     lost_answers(db).await;
+    lost_commit(db).await;
     restart(db).await;
 }
 
@@ -327,6 +328,40 @@ async fn lost_answers(db: &mut Db) {
     }
     let place = Place::new(db, r#""mode":"insert""#);
     secrets(&place).await;
+}
+
+/// The first connection ends at each byte around the answer to COMMIT: whether it happened must be found out.
+async fn lost_commit(db: &mut Db) {
+    let upstream = format!("127.0.0.1:{}", db.port).parse().unwrap();
+    let proxy = Proxy::start("127.0.0.1:0".parse().unwrap(), upstream, Mode::Raw).await.unwrap();
+    let place = Place::new(db, r#""mode":"insert""#);
+    db.run(&format!("CREATE TABLE {} (id bigint PRIMARY KEY)", place.table)).await;
+    let mut journal = Journal::new();
+    // True when the conversation was cut off.
+    let mut cut_at = async |bytes: u64| {
+        proxy.clear();
+        proxy.add(&format!("times=1 do=cut-response:{bytes}")).unwrap();
+        let before = proxy.requests();
+        let mut sink = place.sink(&proxy.addr.port());
+        let (split, next) = take(sink.as_mut(), &mut journal, 1).await.unwrap()[0].clone();
+        sink.write(common::unit(&split, next, &[&format!(r#"{{"id":{next}}}"#)])).await.unwrap();
+        sink.flush().await.unwrap();
+        journal.insert(split, sink.settled()[0].mark);
+        (next, proxy.requests() - before > 1)
+    };
+    let (mut low, mut high) = (0, 20_000);
+    while low + 1 < high {
+        let middle = (low + high) / 2;
+        let (_, cut) = cut_at(middle).await;
+        (low, high) = if cut { (middle, high) } else { (low, middle) };
+    }
+    let mut last = 0;
+    for bytes in low.saturating_sub(60)..low + 4 {
+        last = cut_at(bytes).await.0;
+    }
+    let rows = db.rows(&format!("SELECT CAST(COUNT(*) AS CHAR(9)) FROM {}", place.table)).await;
+    assert_eq!(rows[0][0].as_deref().map(str::trim), Some((last + 1).to_string().as_str()));
+    assert_eq!(place.host.reasons().len(), 0);
 }
 
 /// No password in any error.

@@ -1,6 +1,7 @@
 //! The open object of a split: what is gathered and not sent yet, and the leases for it.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use connector::records::Mark;
@@ -9,30 +10,66 @@ use flate2::write::GzEncoder;
 use futures_util::FutureExt as _;
 use runtime::{ByteBudget, Lease};
 
-/// gzip members hold about this many bytes of text.
+/// gzip members and zstd frames hold about this many bytes of text.
 const MEMBER: usize = 1024 * 1024;
-/// The first lease; each further one doubles what is held.
-const FIRST: u64 = 16 * 1024;
+const MIB: u64 = 1024 * 1024;
+/// How long the reserve is waited for.
+const RESERVE_WAIT: Duration = Duration::from_secs(2);
 /// Compressing less than this to make room is not worth its while.
 const WORTH_PACKING: usize = 64 * 1024;
 /// A part has at least this size, except the last.
 pub(super) const MIN_PART: usize = 5 * 1024 * 1024;
 
-/// Leases for a buffer.
-#[derive(Debug, Default)]
-pub(super) struct Hold {
-    leases: Vec<Lease>,
-    bytes: u64,
+/// How objects are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    None,
+    Gzip,
+    Zstd,
 }
 
-impl Hold {
-    /// Takes leases until `bytes` are held, without waiting. False: the budget is used up.
-    fn grow(&mut self, bytes: u64, budget: &ByteBudget) -> bool {
-        while self.bytes < bytes {
-            let more = self.bytes.max(FIRST);
-            let Some(lease) = budget.lease(more).now_or_never() else { return false };
-            self.leases.push(lease);
-            self.bytes += more;
+const ZSTD_LEVEL: i32 = 3;
+
+/// What the sink may hold: a reserve that it takes at its beginning, and more for as long as the budget has it.
+///
+/// Nothing is waited for but the reserve: whoever waits for the budget with a full buffer may wait for himself.
+#[derive(Debug)]
+pub(super) struct Room {
+    budget: ByteBudget,
+    most: u64,
+    reserve: Option<Lease>,
+    more: Vec<Lease>,
+}
+
+impl Room {
+    pub(super) fn new(budget: ByteBudget) -> Self {
+        let most = (budget.total() / 4).clamp(8 * MIB, 256 * MIB);
+        Self { budget, most, reserve: None, more: Vec::new() }
+    }
+
+    fn reserve_bytes(&self) -> u64 {
+        (self.budget.total() / 16).clamp(MIB, 16 * MIB)
+    }
+
+    /// Takes the reserve, before anything is held. Without it the sink works with what it gets.
+    pub(super) async fn prepare(&mut self) {
+        if self.reserve.is_none() {
+            let lease = self.budget.lease(self.reserve_bytes());
+            self.reserve = tokio::time::timeout(RESERVE_WAIT, lease).await.ok();
+        }
+    }
+
+    /// May so many bytes be held? Takes leases for them, or gives back what is too much.
+    pub(super) fn has(&mut self, bytes: u64) -> bool {
+        let reserve = if self.reserve.is_some() { self.reserve_bytes() } else { 0 };
+        let granted = |more: &Vec<Lease>| reserve + more.len() as u64 * MIB;
+        while granted(&self.more) > bytes + 2 * MIB && self.more.pop().is_some() {}
+        while granted(&self.more) < bytes {
+            if granted(&self.more) >= self.most {
+                return false;
+            }
+            let Some(lease) = self.budget.lease(MIB).now_or_never() else { return false };
+            self.more.push(lease);
         }
         true
     }
@@ -48,37 +85,43 @@ pub(super) struct Open {
     pub(super) mark: Mark,
     /// Lines.
     pub(super) text: Vec<u8>,
-    /// Compressed, with gzip.
+    /// Compressed.
     packed: Vec<u8>,
-    gzip: bool,
+    packing: Packing,
     sent: u64,
-    hold: Hold,
 }
 
 impl Open {
-    pub(super) fn new(key: String, begun_us: i64, gzip: bool) -> Self {
+    pub(super) fn new(key: String, begun_us: i64, packing: Packing) -> Self {
         Self {
             key: key.into(),
             begun_us,
             mark: Mark::default(),
             text: Vec::new(),
             packed: Vec::new(),
-            gzip,
+            packing,
             sent: 0,
-            hold: Hold::default(),
         }
     }
 
-    /// Compresses what is due.
+    /// Compresses what is due. Each piece is a gzip member or a zstd frame of its own, so that an open object holds no compressor.
     pub(super) fn pack(&mut self, all: bool) {
-        if !self.gzip || self.text.is_empty() || (!all && self.text.len() < MEMBER) {
+        if self.packing == Packing::None || self.text.is_empty() || (!all && self.text.len() < MEMBER) {
             return;
         }
-        let packed = std::mem::take(&mut self.packed);
-        let mut member = GzEncoder::new(packed, Compression::new(3));
         // Writing into memory can't fail.
-        let _ = member.write_all(&self.text);
-        self.packed = member.finish().unwrap_or_default();
+        match self.packing {
+            Packing::None => {}
+            Packing::Gzip => {
+                let mut member = GzEncoder::new(std::mem::take(&mut self.packed), Compression::new(3));
+                let _ = member.write_all(&self.text);
+                self.packed = member.finish().unwrap_or_default();
+            }
+            Packing::Zstd => {
+                let frame = zstd::bulk::compress(&self.text, ZSTD_LEVEL);
+                self.packed.extend_from_slice(&frame.unwrap_or_default());
+            }
+        }
         self.text.clear();
     }
 
@@ -89,37 +132,30 @@ impl Open {
 
     /// Bytes that could be sent.
     pub(super) fn ready(&self) -> usize {
-        if self.gzip { self.packed.len() } else { self.text.len() }
+        if self.packing == Packing::None { self.text.len() } else { self.packed.len() }
     }
 
-    /// Leases for what is held. False: there is no room.
-    pub(super) fn lease(&mut self, budget: &ByteBudget) -> bool {
-        let held = (self.text.capacity() + self.packed.capacity()) as u64;
-        self.hold.grow(held, budget)
-    }
-
+    /// Bytes of memory.
     pub(super) fn held(&self) -> u64 {
-        self.hold.bytes.max((self.text.capacity() + self.packed.capacity()) as u64)
+        (self.text.capacity() + self.packed.capacity()) as u64
     }
 
     /// Compresses to make room. False: there is little to be won.
-    pub(super) fn relieve(&mut self, budget: &ByteBudget) -> bool {
-        if !self.gzip || self.text.len() < WORTH_PACKING {
+    pub(super) fn relieve(&mut self) -> bool {
+        if self.packing == Packing::None || self.text.len() < WORTH_PACKING {
             return false;
         }
         self.pack(true);
         self.text = Vec::new();
-        self.hold = Hold::default();
-        self.lease(budget);
         true
     }
 
-    /// Takes out what is ready to be sent, with its leases.
-    pub(super) fn take(&mut self) -> (Bytes, Hold) {
-        let buffer = if self.gzip { &mut self.packed } else { &mut self.text };
-        let bytes = std::mem::take(buffer);
+    /// Takes out what is ready to be sent.
+    pub(super) fn take(&mut self) -> Bytes {
+        let bytes =
+            std::mem::take(if self.packing == Packing::None { &mut self.text } else { &mut self.packed });
         self.sent += bytes.len() as u64;
-        (bytes.into(), std::mem::take(&mut self.hold))
+        bytes.into()
     }
 }
 
@@ -129,29 +165,37 @@ mod tests {
 
     #[test]
     fn members_together_are_one_stream() {
-        let mut o = Open::new("k".into(), 0, true);
-        let mut all = Vec::new();
-        for round in 0..3 {
-            let piece: Vec<u8> = (0..700_000_u32).map(|i| (i.wrapping_mul(round + 7) >> 5) as u8).collect();
-            o.text.extend_from_slice(&piece);
-            all.extend_from_slice(&piece);
-            o.pack(round == 2);
+        for packing in [Packing::Gzip, Packing::Zstd] {
+            let mut o = Open::new("k".into(), 0, packing);
+            let mut all = Vec::new();
+            for round in 0..3 {
+                let piece: Vec<u8> =
+                    (0..700_000_u32).map(|i| (i.wrapping_mul(round + 7) >> 5) as u8).collect();
+                o.text.extend_from_slice(&piece);
+                all.extend_from_slice(&piece);
+                o.pack(round == 2);
+            }
+            let bytes = o.take();
+            let mut back = Vec::new();
+            if packing == Packing::Gzip {
+                std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&bytes[..]), &mut back)
+                    .unwrap();
+            } else {
+                back = zstd::stream::decode_all(&bytes[..]).unwrap();
+            }
+            assert!(back == all && o.ready() == 0);
         }
-        let (bytes, _) = o.take();
-        let mut back = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&bytes[..]), &mut back).unwrap();
-        assert!(back == all && o.ready() == 0);
     }
 
-    #[test]
-    fn leases_are_never_waited_for() {
-        let budget = ByteBudget::new(4 * FIRST);
-        let mut o = Open::new("k".into(), 0, false);
-        o.text.reserve_exact(2 * FIRST as usize);
-        assert!(o.lease(&budget) && budget.free() == 2 * FIRST);
-        o.text.resize(5 * FIRST as usize, 0);
-        assert!(!o.lease(&budget));
-        drop(o.take());
-        assert_eq!(budget.free(), 4 * FIRST);
+    #[tokio::test]
+    async fn the_budget_is_never_waited_for() {
+        let budget = ByteBudget::new(32 * MIB);
+        let mut room = Room::new(budget.clone());
+        room.prepare().await;
+        assert_eq!(budget.free(), 30 * MIB);
+        assert!(room.has(5 * MIB) && !room.has(9 * MIB) && room.has(MIB));
+        assert!(budget.free() >= 28 * MIB);
+        let _others = budget.lease(budget.free()).await;
+        assert!(!room.has(6 * MIB));
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::format::{Format, Shape};
 use super::naming::{Directories, Naming};
+use super::object::Packing;
 use crate::endpoint::{Addressing, Credentials, Dialect, Secret, Site};
 
 const MIB: u64 = 1024 * 1024;
@@ -80,7 +81,7 @@ pub(super) struct Plan {
     pub(super) bucket: Box<str>,
     pub(super) naming: Naming,
     pub(super) format: Format,
-    pub(super) gzip: bool,
+    pub(super) packing: Packing,
     pub(super) max_bytes: u64,
     pub(super) max_micros: i64,
     pub(super) storage_class: Option<Box<str>>,
@@ -174,22 +175,32 @@ fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
     if storage_class.as_ref().is_some_and(|s| s.len() > 64 || !s.bytes().all(|b| b.is_ascii_graphic())) {
         bad.push(problem("storage_class", "must be a word of at most 64 characters"));
     }
-    let gzip = choice(&mut bad, "compression", raw.compression.as_deref(), ["none", "gzip"]);
+    let packing = match raw.compression.as_deref() {
+        None | Some("none") => Packing::None,
+        Some("gzip") => Packing::Gzip,
+        Some("zstd") => Packing::Zstd,
+        Some(_) => {
+            bad.push(problem("compression", "must be none, gzip or zstd"));
+            Packing::None
+        }
+    };
     let debezium = choice(&mut bad, "source_format", raw.source_format.as_deref(), ["json", "debezium"]);
     let csv = choice(&mut bad, "format", Some(&raw.format), ["json", "csv"]);
     let shape = shape(&mut bad, csv, raw.columns, raw.header);
-    let (extension, content_type) = match (csv, gzip) {
-        (_, true) if csv => ("csv.gz", "application/gzip"),
-        (_, true) => ("json.gz", "application/gzip"),
-        (true, false) => ("csv", "text/csv"),
-        (false, false) => ("json", "application/x-ndjson"),
+    let (extension, content_type) = match (csv, packing) {
+        (true, Packing::None) => ("csv", "text/csv"),
+        (true, Packing::Gzip) => ("csv.gz", "application/gzip"),
+        (true, Packing::Zstd) => ("csv.zst", "application/zstd"),
+        (false, Packing::None) => ("json", "application/x-ndjson"),
+        (false, Packing::Gzip) => ("json.gz", "application/gzip"),
+        (false, Packing::Zstd) => ("json.zst", "application/zstd"),
     };
     let naming = Naming { prefix: raw.prefix.into(), directories, offset_s: raw.utc_offset_s, extension };
     let plan = Plan {
         bucket: raw.bucket.into(),
         naming,
         format: Format { shape, debezium },
-        gzip,
+        packing,
         max_bytes,
         max_micros: i64::try_from(Duration::from_secs(seconds).as_micros()).unwrap_or(i64::MAX),
         storage_class: storage_class.map(Into::into),
@@ -227,7 +238,7 @@ mod tests {
     #[test]
     fn all_problems_come_at_once() {
         let bad = r#"{"bucket":"b","prefix":"/x","directories":"%Q","utc_offset_s":99999,"max_bytes":0,"max_seconds":0,
-            "format":"xml","compression":"zstd","source_format":"canal","storage_class":"A B","header":true}"#;
+            "format":"xml","compression":"lzma","source_format":"canal","storage_class":"A B","header":true}"#;
         let fields: Vec<_> = check_sink(bad).into_iter().map(|p| p.field).collect();
         assert_eq!(fields.len(), 11, "{fields:?}");
         assert_eq!(check_sink(r#"{"bucket":"bkt","format":"json"}"#), []);

@@ -12,7 +12,7 @@ use connector::records::{
 use connector::{Error, ErrorKind, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::object::{MIN_PART, Open};
+use super::object::{MIN_PART, Open, Room};
 use super::options;
 use super::pointer::Pointer;
 use super::store::Store;
@@ -23,7 +23,6 @@ use crate::client::Client;
 const TAKE_OVER_AT_ONCE: usize = 8;
 /// Parts of one object at most (the protocol allows 10,000).
 const MAX_PARTS: u64 = 8000;
-const MIB: u64 = 1024 * 1024;
 /// How long [`probe`] takes at most.
 const PROBE: Duration = Duration::from_secs(5);
 
@@ -46,7 +45,6 @@ pub async fn probe(endpoint: &Endpoint) -> Result<()> {
 /// `Unacceptable` bad options.
 pub fn sink(endpoint: &Endpoint, context: &Context, _host: SharedHost) -> Result<Box<dyn RecordSink>> {
     let (site, plan) = options::read(endpoint)?;
-    let room = (context.budget.total() / 4).clamp(8 * MIB, 256 * MIB);
     let part = (plan.max_bytes / MAX_PARTS).max(MIN_PART as u64);
     let client = Client::new(&site);
     let store = Store { client, plan, random: context.random.clone(), plain: Cell::new(false) };
@@ -58,7 +56,7 @@ pub fn sink(endpoint: &Endpoint, context: &Context, _host: SharedHost) -> Result
         books: Books::default(),
         tried: false,
         part: usize::try_from(part).unwrap_or(MIN_PART),
-        room,
+        room: Room::new(context.budget.clone()),
     }))
 }
 
@@ -77,7 +75,7 @@ struct BucketSink {
     books: Books,
     tried: bool,
     part: usize,
-    room: u64,
+    room: Room,
 }
 
 impl BucketSink {
@@ -102,6 +100,7 @@ impl BucketSink {
         let taken: Vec<_> =
             stream::iter(known.iter().cloned()).map(one).buffered(TAKE_OVER_AT_ONCE).try_collect().await?;
         self.tried = true;
+        self.room.prepare().await;
         let mut marks = Vec::with_capacity(taken.len());
         for (split, pointer, mark) in taken {
             self.taken.insert(split, pointer);
@@ -127,7 +126,7 @@ impl BucketSink {
             let open = state.open.get_or_insert_with(|| {
                 let (at, ms) = (record.offset, record.timestamp_ms);
                 let key = plan.naming.object(&self.context.pipeline, split, at, ms);
-                let mut open = Open::new(key, begun_us, plan.gzip);
+                let mut open = Open::new(key, begun_us, plan.packing);
                 plan.format.begin(&mut open.text);
                 open
             });
@@ -148,55 +147,55 @@ impl BucketSink {
         open.pack(finish);
         if finish || open.size() >= self.shared.store.plan.max_bytes {
             open.pack(true);
-            let (bytes, hold) = open.take();
+            let bytes = open.take();
             let (key, mark) = (open.key.clone(), open.mark);
             state.open = None;
-            return state.writer.give(&self.shared, Job::Finish { key, bytes, hold, mark }).await;
+            return state.writer.give(&self.shared, Job::Finish { key, bytes, mark }).await;
         }
         if open.ready() >= self.part {
-            let (bytes, hold) = open.take();
+            let bytes = open.take();
             let key = open.key.clone();
-            return state.writer.give(&self.shared, Job::Part { key, bytes, hold }).await;
+            return state.writer.give(&self.shared, Job::Part { key, bytes }).await;
         }
         Ok(())
     }
 
     /// Keeps within the sink's room and the process's budget.
-    async fn keep_room(&mut self, split: &Split) -> Result<()> {
-        let budget = self.context.budget.clone();
-        let leased = match self.splits.get_mut(split).and_then(|s| s.open.as_mut()) {
-            Some(open) => open.lease(&budget),
-            None => true,
-        };
-        if !leased {
-            // The budget is used up: what this split has goes out now, and then it is waited for.
-            self.push_out(split.clone()).await?;
-            return self.shared.wait_in_flight(0).await;
-        }
-        while self.splits.values().filter_map(|s| s.open.as_ref()).map(Open::held).sum::<u64>() > self.room {
+    async fn keep_room(&mut self) -> Result<()> {
+        loop {
+            let open: u64 = self.splits.values().filter_map(|s| s.open.as_ref()).map(Open::held).sum();
+            let sent = self.shared.in_flight();
+            if self.room.has(open + sent) {
+                return Ok(());
+            }
+            // What is on its way makes room by itself, if it is worth waiting for.
+            if sent > open {
+                self.shared.wait_one().await?;
+                continue;
+            }
             let largest = |(split, s): (&Split, &State)| Some((s.open.as_ref()?.held(), split.clone()));
-            let Some((_, split)) = self.splits.iter().filter_map(largest).max_by_key(|(n, _)| *n) else {
-                break;
-            };
-            self.push_out(split).await?;
+            match self.splits.iter().filter_map(largest).max_by_key(|(n, _)| *n) {
+                Some((_, split)) => self.push_out(split).await?,
+                None if sent > 0 => self.shared.wait_one().await?,
+                None => return Ok(()),
+            }
         }
-        self.shared.wait_in_flight(self.room / 2).await
     }
 
     /// Makes a split's buffer smaller: compresses it, sends it as a part, or, when it is too small for one, completes its object early.
     async fn push_out(&mut self, split: Split) -> Result<()> {
         let Some(state) = self.splits.get_mut(&split) else { return Ok(()) };
         let Some(open) = &mut state.open else { return Ok(()) };
-        if open.relieve(&self.context.budget) {
+        if open.relieve() {
             return Ok(());
         }
         open.pack(true);
         if open.ready() < MIN_PART {
             return self.advance(&split, true).await;
         }
-        let (bytes, hold) = open.take();
+        let bytes = open.take();
         let key = open.key.clone();
-        state.writer.give(&self.shared, Job::Part { key, bytes, hold }).await
+        state.writer.give(&self.shared, Job::Part { key, bytes }).await
     }
 }
 
@@ -249,7 +248,7 @@ impl RecordSink for BucketSink {
         };
         open.mark = mark;
         self.advance(split, false).await?;
-        self.keep_room(split).await
+        self.keep_room().await
     }
 
     async fn tick(&mut self) -> Result<()> {

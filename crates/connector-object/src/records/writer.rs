@@ -14,7 +14,6 @@ use runtime::TaskKind;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use super::object::Hold;
 use super::pointer::{Pointer, strange};
 use super::store::Store;
 use crate::fault::Fault;
@@ -27,9 +26,9 @@ const WAITING: usize = 4;
 /// Something to do for a split, in order.
 pub(super) enum Job {
     /// Send a part of an object.
-    Part { key: Rc<str>, bytes: Bytes, hold: Hold },
+    Part { key: Rc<str>, bytes: Bytes },
     /// Send the rest of an object, complete it, and settle this mark.
-    Finish { key: Rc<str>, bytes: Bytes, hold: Hold, mark: Mark },
+    Finish { key: Rc<str>, bytes: Bytes, mark: Mark },
     /// Settle a mark that no object belongs to.
     Settle(Mark),
 }
@@ -66,12 +65,15 @@ impl Shared {
         }
     }
 
-    /// Waits until no more than so many bytes are on their way.
-    pub(super) async fn wait_in_flight(&self, most: u64) -> Result<()> {
-        while self.in_flight.get() > most {
-            self.check()?;
-            self.moved.notified().await;
-        }
+    /// Bytes on their way.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight.get()
+    }
+
+    /// Waits until a job has ended.
+    pub(super) async fn wait_one(&self) -> Result<()> {
+        self.check()?;
+        self.moved.notified().await;
         self.check()
     }
 
@@ -185,15 +187,13 @@ impl Work {
                 self.mark = mark;
                 shared.settle(&self.split, mark);
             }
-            Job::Part { key, bytes, hold } => {
+            Job::Part { key, bytes } => {
                 let _permit = shared.gate.acquire().await.map_err(closed)?;
                 self.part(&key, bytes).await?;
-                drop(hold);
             }
-            Job::Finish { key, bytes, hold, mark } => {
+            Job::Finish { key, bytes, mark } => {
                 let _permit = shared.gate.acquire().await.map_err(closed)?;
                 self.finish(&key, bytes, mark).await?;
-                drop(hold);
                 self.mark = mark;
                 shared.settle(&self.split, mark);
             }
