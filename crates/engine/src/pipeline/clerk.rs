@@ -83,18 +83,22 @@ impl Clerk {
     /// Writes what moved. Must run on the server's own runtime.
     pub async fn write(&self) -> Result<Wish, Trouble> {
         let _one = self.writing.lock().await;
-        let (dirty, entry) = {
-            let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-            let dirty = std::mem::take(&mut book.dirty);
-            let moved = dirty.iter().filter_map(|s| Some((s.clone(), *book.marks.get(s)?)));
+        // Copied, not taken: whoever drops this future has lost nothing.
+        let entry = {
+            let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+            let moved = book.dirty.iter().filter_map(|s| Some((s.clone(), *book.marks.get(s)?)));
             // In order, so that two servers' transactions can't lock each other.
             let marks: BTreeMap<Split, Mark> = moved.collect();
-            let entry = Entry { marks: marks.into_iter().collect(), ledger: ledger(&book.marks) };
-            (dirty, entry)
+            Entry { marks: marks.into_iter().collect(), ledger: ledger(&book.marks) }
         };
         let done = self.pipelines.journal(&self.id, self.attempt, &entry).await;
-        if done.is_err() {
-            self.book.lock().unwrap_or_else(PoisonError::into_inner).dirty.extend(dirty);
+        if done.is_ok() {
+            let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+            for (split, mark) in &entry.marks {
+                if book.marks.get(split) == Some(mark) {
+                    book.dirty.remove(split);
+                }
+            }
         }
         self.watch(done)
     }

@@ -359,7 +359,9 @@ impl Lane {
     fn tell(&mut self) {
         self.told = Instant::now();
         let lag = |(split, open): (&Split, &Open)| {
-            let behind = self.gate.end(split)?.saturating_sub(open.mark.next.max(0));
+            // Where nothing is settled yet, what was read; where nothing was read, nobody knows.
+            let at = if open.mark.next > 0 { open.mark.next } else { open.next? };
+            let behind = self.gate.end(split)?.saturating_sub(at);
             Some(Lag { split: split.clone(), records: u64::try_from(behind).unwrap_or(0) })
         };
         self.run.live.lags(self.number, self.splits.iter().filter_map(lag).collect());

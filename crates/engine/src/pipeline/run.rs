@@ -220,15 +220,12 @@ impl Beat<'_> {
         let run = &self.run;
         run.live.beat(run.clerk.ledger());
         let due = self.last.elapsed() >= self.s.lease.renewed_every.min(Duration::from_secs(5));
-        let answer = if run.clerk.is_dirty() {
-            run.clerk.write().await
-        } else if due || self.told.is_none() {
-            let clerk = &run.clerk;
-            let renewed = self.s.pipelines.renew(&clerk.id, clerk.attempt).await;
-            run.clerk.watch(renewed)
-        } else {
+        if !run.clerk.is_dirty() && !due && self.told.is_some() {
             return self.explain().await;
-        };
+        }
+        // A store that hangs must not keep this run from noticing that its lease runs out.
+        let answer = tokio::time::timeout(self.s.lease.length / 4, self.journal()).await;
+        let answer = answer.unwrap_or_else(|_| Err(Trouble::Failed("the store does not answer".to_owned())));
         match answer {
             Ok(wish) => {
                 self.last = Instant::now();
@@ -251,6 +248,15 @@ impl Beat<'_> {
         }
     }
 
+    async fn journal(&self) -> Result<Wish, Trouble> {
+        let clerk = &self.run.clerk;
+        if clerk.is_dirty() {
+            return clerk.write().await;
+        }
+        let renewed = self.s.pipelines.renew(&clerk.id, clerk.attempt).await;
+        clerk.watch(renewed)
+    }
+
     async fn explain(&mut self) -> Result<(), Trouble> {
         let error = self.run.live.error();
         let known = match &self.told {
@@ -259,7 +265,9 @@ impl Beat<'_> {
         };
         if *known != error {
             let clerk = &self.run.clerk;
-            let told = self.s.pipelines.explain(&clerk.id, clerk.attempt, error.as_deref()).await;
+            let told = self.s.pipelines.explain(&clerk.id, clerk.attempt, error.as_deref());
+            let told = tokio::time::timeout(self.s.lease.length / 4, told).await;
+            let told = told.unwrap_or_else(|_| Err(Trouble::Failed(String::new())));
             if clerk.watch(told).is_err() {
                 return Ok(());
             }
