@@ -1,8 +1,12 @@
 //! The command line: what can be said, and nothing of how it is done.
 
+mod pipelines;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use pipelines::{ConnectionCommand, DeadCommand, PipelineCommand, Which as DeadWhich};
 
 /// Moves data between clouds' APIs and systems you run, and accounts for every item.
 #[derive(Debug, Parser)]
@@ -45,6 +49,15 @@ pub enum Command {
     /// Tasks of a server.
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Pipelines of a server: standing flows of records.
+    #[command(subcommand)]
+    Pipeline(PipelineCommand),
+    /// Connections of a server: systems that pipelines lead to.
+    #[command(subcommand)]
+    Connection(ConnectionCommand),
+    /// Dead letters: records that could not go on.
+    #[command(subcommand)]
+    Dead(DeadCommand),
     /// The resource catalogue of a server: file systems and object stores.
     #[command(subcommand)]
     Resource(ResourceCommand),
