@@ -242,9 +242,7 @@ async fn kafka(ask: &Ask<'_>, p: &Params<'_>, at: &str) -> Result<(String, Optio
     }
     let id = needed(p, at, "Resource")?;
     match declared(ask, id, EndKind::Kafka).await? {
-        Some(found) if found.address.is_empty() => Err(fault::value(format!(
-            "The parameter `{at}.Resource` names the server's own cluster, which tasks name directly."
-        ))),
+        // The embedded broker's is empty: this one is it too, then.
         Some(found) => Ok((found.address, found.secret)),
         None => Err(fault::refuse(
             fault::NO_INSTANCE,

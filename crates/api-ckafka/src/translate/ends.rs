@@ -187,7 +187,7 @@ pub async fn source(
     }
     match resource.kind {
         "KAFKA" => kafka::source(ask, &resource).await,
-        "TOPIC" => kafka::topic_source(&resource),
+        "TOPIC" => kafka::topic_source(ask, &resource).await,
         "HTTP" => Ok(Source {
             end: end(EndKind::Http, None, Map::new()),
             word: String::new(),
@@ -216,7 +216,7 @@ pub async fn sink(
     }
     match resource.kind {
         "KAFKA" => kafka::sink(ask, &resource, direction, from).await,
-        "TOPIC" => kafka::topic_sink(&resource, direction, from),
+        "TOPIC" => kafka::topic_sink(ask, &resource, direction, from).await,
         "ES" => elastic::sink(ask, &resource).await,
         "CLICKHOUSE" => clickhouse::sink(ask, &resource).await,
         "COS" => bucket::sink(&resource),

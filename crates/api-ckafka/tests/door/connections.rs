@@ -101,6 +101,13 @@ async fn clusters_by_address_or_by_name() {
     let named = json!({"Resource": "ckafka-other", "SelfBuilt": false});
     let id = w.connect("n", "KAFKA", "KafkaConnectParam", named).await;
     assert_eq!(stored(&w, &id).await.address, OTHER, "what the operator has declared");
+    w.connection("ckafka-embedded", Some(EndKind::Kafka), "KAFKA", "", json!({})).await;
+    let own = json!({"Resource": "ckafka-embedded", "SelfBuilt": false});
+    let id = w.connect("own", "KAFKA", "KafkaConnectParam", own).await;
+    assert_eq!(stored(&w, &id).await.address, "", "the server's own cluster");
+    let target =
+        json!({"Type": "KAFKA", "KafkaParam": {"SelfBuilt": true, "Resource": id, "Topic": "12345-xxx"}});
+    w.task(w.sink_request(target, json!({}))).await;
     let known = json!({"Port": 9200, "UserName": "u", "Password": "p", "Resource": "resource-test", "SelfBuilt": false});
     let id = w.connect("e", "ES", "EsConnectParam", known).await;
     let address: Value = serde_json::from_str(&stored(&w, &id).await.address).unwrap();

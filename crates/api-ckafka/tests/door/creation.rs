@@ -227,6 +227,51 @@ async fn other_destinations() {
 }
 
 #[tokio::test]
+async fn topics_of_the_product_have_to_be_there_and_ones_own() {
+    let w = World::new().await;
+    w.streams.topic("", "12345-plain", 1);
+    let topic = |name: &str| json!({"Type": "TOPIC", "TopicParam": {"Resource": name}});
+    let dlq = |name: &str| {
+        json!({"TransformsParam": {"Content": "{}", "FieldChain": [],
+            "FailureParam": {"Type": "DLQ", "TopicParam": {"Resource": name}}}})
+    };
+    for change in [
+        json!({"SourceResource": topic("12345-none")}),
+        json!({"TargetResource": topic("12345-none")}),
+        dlq("12345-none"),
+    ] {
+        assert_eq!(w.code("CreateDatahubTask", w.copy_request(change.clone())).await, NOT_FOUND, "{change}");
+    }
+    for (i, change) in [
+        json!({"SourceResource": topic("12345-xxx")}),
+        json!({"TargetResource": topic("12345-xxx")}),
+        dlq("12345-xxx"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let change = crate::world::merged(change, json!({"TaskName": format!("t{i}")}));
+        let request = w.copy_request(change);
+        let stranger = w.ask_as("100002", "CreateDatahubTask", request.clone(), false).await;
+        assert_eq!(stranger.unwrap_err().code, NOT_FOUND, "another account's topic is not there: {request}");
+        w.task(request).await;
+    }
+    let plain = json!({"TaskName": "plain", "TargetResource": topic("12345-plain")});
+    w.task(w.copy_request(plain)).await;
+    let id = w.result("DescribeDatahubTopic", json!({"Name": "12345-xxx"})).await["TopicId"].take();
+    let by_id = json!({"TaskName": "by-id", "TargetResource": topic(id.as_str().unwrap())});
+    let task = w.task(w.copy_request(by_id)).await;
+    assert_eq!(w.sink_options(&task).await, json!({"topic": "12345-xxx"}));
+    let made = json!({"TaskName": "made", "TaskType": "SOURCE", "SourceResource": {"Type": "HTTP"},
+        "TargetResource": {"Type": "TOPIC", "TopicParam": {"Resource": "12345-new", "UseAutoCreateTopic": true}}});
+    let task = w.task(made).await;
+    assert_eq!(w.sink_options(&task).await, json!({"topic": "12345-new", "create": true}));
+    *w.streams.down.lock().unwrap() = true;
+    let later = json!({"TaskName": "later", "TargetResource": topic("12345-none")});
+    w.task(w.copy_request(later)).await;
+}
+
+#[tokio::test]
 async fn what_becomes_of_failures() {
     let w = World::new().await;
     let dlq = json!({"Type": "DLQ", "DlqType": "CKAFKA", "MaxRetryAttempts": 2, "RetryInterval": 1000,

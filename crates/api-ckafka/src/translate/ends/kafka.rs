@@ -4,7 +4,7 @@ use super::{Resource, Sink, Source, end, place, put};
 use crate::fault;
 use crate::request::{Ask, given, needed, one_of, path, ranged};
 use api::{Fault, Params};
-use control::SyncKind;
+use control::{ClusterRef, SyncKind};
 use model::{Connection, EndKind, OnFailure, PipelineDirection, PipelineEnd};
 use serde_json::{Map, Value, json};
 
@@ -58,15 +58,15 @@ pub async fn source(ask: &Ask<'_>, resource: &Resource<'_>) -> Result<Source, Fa
 ///
 /// # Errors
 /// In the vendor's words.
-pub fn topic_source(resource: &Resource<'_>) -> Result<Source, Fault> {
+pub async fn topic_source(ask: &Ask<'_>, resource: &Resource<'_>) -> Result<Source, Fault> {
     let (p, at) = resource.param()?;
-    let name = topic_name(needed(&p, &at, "Resource")?, &path(&at, "Resource"))?;
+    let name = own_topic(ask, &p, &at).await?;
     let mut options = Map::new();
     options.insert("topics".to_owned(), json!([name]));
     options.insert("start".to_owned(), start(&p, &at)?);
     Ok(Source {
         end: end(EndKind::Kafka, None, options),
-        word: name.to_owned(),
+        word: name,
         records_per_s: None,
         tolerant: false,
         sync: None,
@@ -104,15 +104,22 @@ pub async fn sink(
 ///
 /// # Errors
 /// In the vendor's words.
-pub fn topic_sink(resource: &Resource<'_>, direction: PipelineDirection, from: &str) -> Result<Sink, Fault> {
+pub async fn topic_sink(
+    ask: &Ask<'_>,
+    resource: &Resource<'_>,
+    direction: PipelineDirection,
+    from: &str,
+) -> Result<Sink, Fault> {
     let (p, at) = resource.param()?;
-    let name = topic_name(needed(&p, &at, "Resource")?, &path(&at, "Resource"))?;
+    let made = p.bool("UseAutoCreateTopic").unwrap_or_default();
+    let name =
+        if made { given_topic(&p, &at, "Resource")?.to_owned() } else { own_topic(ask, &p, &at).await? };
     let mut options = Map::new();
-    options.insert("topic".to_owned(), name.into());
+    options.insert("topic".to_owned(), name.as_str().into());
     writing(&mut options, &p, &at, (direction, from))?;
     Ok(Sink {
         end: end(EndKind::Kafka, None, options),
-        word: name.to_owned(),
+        word: name,
         records_per_s: None,
         on_refusal: OnFailure::Block,
         sync: None,
@@ -133,8 +140,10 @@ pub async fn dead_letters(ask: &Ask<'_>, failure: &Params<'_>, at: &str) -> Resu
     };
     let at = path(at, name);
     let p = failure.object(name).ok_or_else(|| fault::empty(&at))?;
-    let field = if kind == "TOPIC" { "Resource" } else { "Topic" };
-    let topic = topic_name(needed(&p, &at, field)?, &path(&at, field))?;
+    let topic = match kind {
+        "TOPIC" => own_topic(ask, &p, &at).await?,
+        _ => given_topic(&p, &at, "Topic")?.to_owned(),
+    };
     let mut options = Map::new();
     options.insert("topic".to_owned(), topic.into());
     put(&mut options, "compression", compression(&p, &at)?);
@@ -144,6 +153,27 @@ pub async fn dead_letters(ask: &Ask<'_>, failure: &Params<'_>, at: &str) -> Resu
     let id = p.text("Resource");
     cluster(ask, &at, id).await?;
     Ok(end(EndKind::Kafka, Some(id), options))
+}
+
+/// A topic that a field names.
+fn given_topic<'p>(p: &Params<'p>, at: &str, field: &str) -> Result<&'p str, Fault> {
+    topic_name(needed(p, at, field)?, &path(at, field))
+}
+
+/// `TopicParam.Resource`: a topic of the product's on the server's own cluster, by name or id, or any other topic there that
+/// nobody else has made. A cluster that does not answer now may do so when the task runs.
+async fn own_topic(ask: &Ask<'_>, p: &Params<'_>, at: &str) -> Result<String, Fault> {
+    let name = given_topic(p, at, "Resource")?;
+    if let Ok(topic) = ask.control.topic(&ask.caller, name).await {
+        return Ok(topic.name);
+    }
+    match ask.control.kafka_topics(&ask.caller, &ClusterRef::Own).await {
+        Ok(all) if !all.iter().any(|t| t.name == name) => Err(fault::refuse(
+            fault::NOT_FOUND,
+            format!("The parameter `{at}.Resource` names the topic {name}, which does not exist."),
+        )),
+        _ => Ok(name.to_owned()),
+    }
 }
 
 /// The source of an instance sync: fields of the request itself.
