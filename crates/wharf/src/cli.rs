@@ -94,9 +94,9 @@ pub enum Fsync {
 /// `wharf copy`
 #[derive(Debug, Args)]
 pub struct CopyArgs {
-    /// A directory, a file, or s3://bucket/prefix/
+    /// A directory, a file, s3://bucket/prefix/ or s3://bucket/key
     pub source: String,
-    /// A directory, or s3://bucket/prefix/
+    /// A directory or s3://bucket/prefix/; for a single file or object also its new name
     pub destination: String,
     /// What to do where the destination already has the name.
     #[arg(long, value_enum, default_value = "if-changed")]
@@ -120,6 +120,9 @@ pub struct CopyArgs {
     /// https://bucket.host/key instead of https://host/bucket/key
     #[arg(long)]
     pub virtual_host: bool,
+    /// Further certificate authorities to trust, PEM.
+    #[arg(long, env = "AWS_CA_BUNDLE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Threads that move data; 0 = two for each core, at most 8.
     #[arg(long, default_value_t = 0)]
     pub lanes: usize,

@@ -349,6 +349,12 @@ async fn write(cx: &LaneCx, item: &Item, entry: &Entry, mut target: Target) -> R
             return Ok(Did::Settled(fate));
         }
     }
+    if !to_directory && entry.meta.is_none() {
+        // From object to object: an upload takes its metadata when it is begun. Later it could only be mended
+        // by one more copy of the whole.
+        let first_byte = connector::Range { start: 0, end: 1 };
+        target.meta = cx.source.open(entry, Some(first_byte)).await.map_err(Fault::source)?.meta().clone();
+    }
     Ok(Did::Parts(entry.clone(), target))
 }
 
