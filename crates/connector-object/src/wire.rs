@@ -4,6 +4,7 @@
 //! through to the socket.
 
 use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -22,7 +23,7 @@ pub(crate) enum Wire {
 /// Connects to the site (for a bucket, with virtual hosts).
 pub(crate) async fn connect(site: &Site, bucket: &str) -> io::Result<Wire> {
     let host = site.host_name(bucket);
-    let tcp = TcpStream::connect((host.as_str(), site.address.port)).await?;
+    let tcp = dial(&host, site.address.port).await?;
     tcp.set_nodelay(true)?;
     match &site.tls {
         None => Ok(Wire::Plain(tcp)),
@@ -33,6 +34,16 @@ pub(crate) async fn connect(site: &Site, bucket: &str) -> io::Result<Wire> {
             Ok(Wire::Tls(Box::new(tls)))
         }
     }
+}
+
+/// `localhost` and every name below it is this machine (RFC 6761), whether a resolver knows it or not: so a
+/// local store can be spoken to with `bucket.localhost`.
+async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+    if host == "localhost" || host.ends_with(".localhost") {
+        let loopback = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+        return TcpStream::connect::<&[SocketAddr]>(&loopback).await;
+    }
+    TcpStream::connect((host, port)).await
 }
 
 macro_rules! each {

@@ -267,10 +267,10 @@ async fn multipart(weed: &Weed) {
     // Sweeping removes what nobody finished.
     let t2 = target("left", data.len() as u64, Overwrite::Always);
     let left = lane.begin(&t2, part_size as u64).await.unwrap();
-    assert_eq!(tree.sweep(3600).await.unwrap(), 0);
-    assert_eq!(tree.sweep(0).await.unwrap(), 1);
+    assert_eq!(tree.sweep(&connector::Sweep::idle(3600)).await.unwrap(), 0);
+    assert_eq!(tree.sweep(&connector::Sweep::idle(0)).await.unwrap(), 1);
     lane.abort(&t2, &left).await.unwrap();
-    assert_eq!(tree.sweep(0).await.unwrap(), 0);
+    assert_eq!(tree.sweep(&connector::Sweep::idle(0)).await.unwrap(), 0);
 }
 
 async fn never_over_something(lane: &dyn connector::Lane, t: &connector::Target) {

@@ -11,7 +11,7 @@ const FLOWS_A_ROUND: u64 = 20;
 impl Control {
     /// Forgets ended tasks past the history's length and expired tokens, and asks the buckets of flows that
     /// are Starting (left by a crash) or Misconfigured again, and goes on with the removal of filesets that was
-    /// interrupted. To be called every few minutes; bounded.
+    /// interrupted. Removes what interrupted tasks left long ago. To be called every few minutes; bounded.
     ///
     /// # Errors
     /// `Internal`.
@@ -21,7 +21,8 @@ impl Control {
         let tasks_forgotten = self.forget_history(now).await?;
         let flows_changed = self.ask_flows_again().await?;
         self.release_again().await?;
-        Ok(Upkeep { tasks_forgotten, tokens_forgotten, flows_changed })
+        let leftovers_removed = self.sweep_leftovers().await?;
+        Ok(Upkeep { tasks_forgotten, tokens_forgotten, flows_changed, leftovers_removed })
     }
 
     async fn forget_history(&self, now: Timestamp) -> Result<u64> {

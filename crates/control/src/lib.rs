@@ -23,6 +23,7 @@ mod plan;
 mod receipts;
 mod resources;
 mod seams;
+mod sweep;
 mod tasks;
 mod usage;
 mod verify;
@@ -76,6 +77,7 @@ struct Inner {
     at_work: filesets::AtWork,
     counts: usage::Counts,
     plans: tokio::sync::Semaphore,
+    swept: sweep::Swept,
 }
 
 impl std::ops::Deref for Inner {
@@ -96,6 +98,7 @@ impl Control {
             at_work: filesets::AtWork::default(),
             counts: usage::Counts::default(),
             plans: tokio::sync::Semaphore::new(plan::AT_ONCE),
+            swept: sweep::Swept::default(),
         }))
     }
 

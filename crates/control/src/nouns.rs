@@ -53,6 +53,8 @@ pub struct Limits {
     pub empty_seconds: u64,
     /// Milliseconds that a request waits for a fileset to be counted.
     pub count_wait_ms: u64,
+    /// Seconds after which what interrupted tasks left at their destinations is removed; 0 = never.
+    pub sweep_after_seconds: u64,
 }
 
 impl Default for Limits {
@@ -69,6 +71,7 @@ impl Default for Limits {
             // The SDKs give up after 10 s.
             empty_seconds: 8,
             count_wait_ms: 2000,
+            sweep_after_seconds: 7 * 24 * 3600,
         }
     }
 }
@@ -273,4 +276,6 @@ pub struct Upkeep {
     pub tokens_forgotten: u64,
     /// Flows that were asked again and changed their state.
     pub flows_changed: u64,
+    /// Unfinished uploads and temporary files of ended tasks that were removed.
+    pub leftovers_removed: u64,
 }

@@ -144,6 +144,10 @@ pub struct CopyArgs {
     /// Also keep extended attributes.
     #[arg(long)]
     pub xattrs: bool,
+    /// After a success, remove unfinished uploads and temporary files of wharf's that nobody has touched for so
+    /// long at the destination (45s, 30m, 12h, 7d), or "never". Other tools' are never touched.
+    #[arg(long, default_value = "7d", value_name = "AGE", value_parser = crate::config::parse_age)]
+    pub sweep_after: crate::config::Age,
     /// Write a manifest: one JSON line for each item with size, digest and outcome.
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,

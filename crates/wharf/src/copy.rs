@@ -76,6 +76,9 @@ fn reports_folder(manifest: &Path) -> Result<PathBuf, String> {
 
 async fn execute(args: &CopyArgs, job: Job) -> ExitCode {
     let started = Instant::now();
+    // Of a single file's place the rest is none of our business.
+    let swept = args.sweep_after.0.filter(|_| !args.dry_run && matches!(job.select, engine::Select::All));
+    let destination = job.destination.clone();
     let (live, steer, reports) = (job.live.clone(), job.steer.clone(), job.reports.clone());
     let bar = Bar::new(args.quiet || args.json);
     let mut running = std::pin::pin!(transfer::run(job));
@@ -90,6 +93,14 @@ async fn execute(args: &CopyArgs, job: Job) -> ExitCode {
             _ = tokio::signal::ctrl_c() => steer.wish(engine::Wish::Pause),
         }
     };
+    if let (Some(age), true) = (swept, outcome.is_success()) {
+        // Who may not list uploads has none of ours there, or can't help it.
+        if let Ok(n @ 1..) = destination.sweep(&connector::Sweep::idle(age)).await
+            && !args.quiet
+        {
+            complain!("removed {n} unfinished uploads and temporary files that earlier runs had left");
+        }
+    }
     if let (Some(folder), Some(manifest)) = (&reports, &args.manifest)
         && let Err(e) = keep_manifest(folder, manifest)
     {

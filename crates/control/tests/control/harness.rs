@@ -90,7 +90,7 @@ impl Tree for MemoryTree {
         Ok(())
     }
 
-    async fn sweep(&self, _older_than_s: u64) -> connector::Result<u64> {
+    async fn sweep(&self, _what: &connector::Sweep) -> connector::Result<u64> {
         Ok(0)
     }
 }

@@ -82,6 +82,8 @@ pub struct State {
     /// Whoever holds it keeps the disk busy: settling waits.
     pub disk: Arc<Mutex<()>>,
     pub lists: usize,
+    /// What sweeps were asked for.
+    pub sweeps: Vec<Sweep>,
 }
 
 pub struct Begun {
@@ -298,7 +300,8 @@ impl Tree for Memory {
         Ok(())
     }
 
-    async fn sweep(&self, _older_than_s: u64) -> Result<u64> {
+    async fn sweep(&self, what: &Sweep) -> Result<u64> {
+        self.lock().sweeps.push(what.clone());
         Ok(0)
     }
 }
@@ -428,6 +431,8 @@ impl Lane for MemoryLane {
             {
                 (entry.kind, entry.size) = (EntryKind::File, c.len() as u64);
             }
+            // A look at an object tells more than a listing.
+            entry.meta.get_or_insert_with(|| Box::new(node.meta.clone()));
             Found { entry, stamp: node.stamp, digest: node.digest }
         }))
     }
