@@ -77,6 +77,7 @@ struct Inner {
     at_work: filesets::AtWork,
     counts: usage::Counts,
     plans: tokio::sync::Semaphore,
+    verifications: Arc<tokio::sync::Semaphore>,
     swept: sweep::Swept,
 }
 
@@ -98,6 +99,7 @@ impl Control {
             at_work: filesets::AtWork::default(),
             counts: usage::Counts::default(),
             plans: tokio::sync::Semaphore::new(plan::AT_ONCE),
+            verifications: Arc::new(tokio::sync::Semaphore::new(verify::AT_ONCE_OF_ALL)),
             swept: sweep::Swept::default(),
         }))
     }

@@ -53,6 +53,8 @@ pub struct Limits {
     pub empty_seconds: u64,
     /// Milliseconds that a request waits for a fileset to be counted.
     pub count_wait_ms: u64,
+    /// Names of a manifest that a verification holds at a time, 8 bytes each.
+    pub verified_names: u64,
     /// Seconds after which what interrupted tasks left at their destinations is removed; 0 = never.
     pub sweep_after_seconds: u64,
 }
@@ -71,6 +73,7 @@ impl Default for Limits {
             // The SDKs give up after 10 s.
             empty_seconds: 8,
             count_wait_ms: 2000,
+            verified_names: 4_000_000,
             sweep_after_seconds: 7 * 24 * 3600,
         }
     }
