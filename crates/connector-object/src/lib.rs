@@ -21,6 +21,7 @@ mod fault;
 mod lane;
 mod link;
 mod listing;
+mod mark;
 mod metadata;
 mod ops;
 pub mod records;

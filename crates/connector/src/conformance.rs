@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::{
     Body, Digest, Entry, EntryKind, Error, ErrorKind, Lane, ListRequest, Meta, Overwrite, Part, Range,
-    Result, Source, Stamp, Stored, Target, Tree, TreePath,
+    Result, Source, Stamp, Stored, Sweep, Target, Tree, TreePath,
 };
 
 /// What kind of tree is being checked.
@@ -496,8 +496,18 @@ pub async fn leftovers(tree: &dyn Tree, profile: &Profile) -> Verdict {
     let upload = lane.begin(&t, profile.part_size).await.during("beginning after an abort")?;
     ensure!(upload.done.is_empty(), "an aborted upload was found again");
     lane.put_part(&t, &upload, part, body()).await.during("putting a part")?;
-    ensure!(tree.sweep(3600).await.during("sweeping old ones")? == 0, "the sweep took a young upload");
-    ensure!(tree.sweep(0).await.during("sweeping")? > 0, "the sweep found nothing");
+    let sweep = async |what: Sweep| tree.sweep(&what).await.during("sweeping");
+    ensure!(sweep(Sweep::idle(3600)).await? == 0, "the sweep took a young upload");
+    ensure!(sweep(Sweep::of_run("another run")).await? == 0, "the sweep took another run's upload");
+    ensure!(sweep(Sweep::of_run(&t.stamp.run)).await? > 0, "the sweep of its run found nothing");
+    let upload = lane.begin(&t, profile.part_size).await.during("beginning after a sweep")?;
+    ensure!(upload.done.is_empty(), "a swept upload was found again");
+    lane.put_part(&t, &upload, part, body()).await.during("putting a part")?;
+    // Who finds it again has it from then on.
+    let other = Target { stamp: Stamp { run: "another run".into(), ..t.stamp.clone() }, ..t.clone() };
+    lane.begin(&other, profile.part_size).await.during("beginning for another run")?;
+    ensure!(sweep(Sweep::of_run(&t.stamp.run)).await? == 0, "the sweep took what another run goes on with");
+    ensure!(sweep(Sweep::idle(0)).await? > 0, "the sweep found nothing");
     let upload = lane.begin(&t, profile.part_size).await.during("beginning after a sweep")?;
     ensure!(upload.done.is_empty(), "a swept upload was found again");
     lane.abort(&t, &upload).await.during("aborting")

@@ -11,8 +11,8 @@ const FLOWS_A_ROUND: u64 = 20;
 impl Control {
     /// Forgets ended tasks past the history's length and expired tokens, and asks the buckets of flows that
     /// are Starting (left by a crash) or Misconfigured again, and goes on with the removal of filesets that was
-    /// interrupted; forgets deleted pipelines, and looks after instance syncs (every three minutes). To be called every few
-    /// minutes; bounded.
+    /// interrupted; forgets deleted pipelines, and looks after instance syncs (every three minutes). Removes what interrupted
+    /// tasks left long ago. To be called every few minutes; bounded.
     ///
     /// # Errors
     /// `Internal`.
@@ -22,6 +22,7 @@ impl Control {
         let tasks_forgotten = self.forget_history(now).await?;
         let flows_changed = self.ask_flows_again().await?;
         self.release_again().await?;
+        let leftovers_removed = self.sweep_leftovers().await?;
         let (pipelines_forgotten, letters_forgotten) = self.forget_ended(now).await?;
         let syncs = self.reconcile_if_due(now).await?;
         Ok(Upkeep {
@@ -31,6 +32,7 @@ impl Control {
             pipelines_forgotten,
             letters_forgotten,
             syncs,
+            leftovers_removed,
         })
     }
 

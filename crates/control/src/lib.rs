@@ -29,6 +29,7 @@ mod receipts;
 mod resources;
 mod seams;
 mod sync;
+mod sweep;
 mod tasks;
 mod topics;
 mod usage;
@@ -93,6 +94,8 @@ struct Inner {
     rates: messages::Rates,
     /// When syncs were looked after last.
     synced: std::sync::Mutex<Timestamp>,
+    verifications: Arc<tokio::sync::Semaphore>,
+    swept: sweep::Swept,
 }
 
 impl std::ops::Deref for Inner {
@@ -122,6 +125,8 @@ impl Control {
             plans: tokio::sync::Semaphore::new(plan::AT_ONCE),
             rates: messages::Rates::default(),
             synced: std::sync::Mutex::default(),
+            verifications: Arc::new(tokio::sync::Semaphore::new(verify::AT_ONCE_OF_ALL)),
+            swept: sweep::Swept::default(),
         }))
     }
 

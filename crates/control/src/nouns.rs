@@ -73,6 +73,10 @@ pub struct Limits {
     pub deleted_pipeline_seconds: u64,
     /// Messages of one `send_messages`, and bytes of all of them.
     pub messages_per_call: (u32, u64),
+    /// Names of a manifest that a verification holds at a time, 8 bytes each.
+    pub verified_names: u64,
+    /// Seconds after which what interrupted tasks left at their destinations is removed; 0 = never.
+    pub sweep_after_seconds: u64,
 }
 
 impl Default for Limits {
@@ -94,6 +98,8 @@ impl Default for Limits {
             topics_per_account: 1000,
             deleted_pipeline_seconds: 24 * 3600,
             messages_per_call: (500, 8 * 1024 * 1024),
+            verified_names: 4_000_000,
+            sweep_after_seconds: 7 * 24 * 3600,
         }
     }
 }
@@ -304,4 +310,6 @@ pub struct Upkeep {
     pub letters_forgotten: u64,
     /// Syncs that were looked after.
     pub syncs: u64,
+    /// Unfinished uploads and temporary files of ended tasks that were removed.
+    pub leftovers_removed: u64,
 }

@@ -4,6 +4,7 @@
 //! through to the socket.
 
 use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,13 +27,23 @@ pub enum Wire {
 /// # Errors
 /// `InvalidData` when the peer is not who it should be (TLS), else the system's.
 pub async fn connect(host: &str, port: u16, tls: Option<&Arc<rustls::ClientConfig>>) -> io::Result<Wire> {
-    let tcp = TcpStream::connect((host, port)).await?;
+    let tcp = dial(host, port).await?;
     tcp.set_nodelay(true)?;
     let Some(config) = tls else { return Ok(Wire::Plain(tcp)) };
     let name = ServerName::try_from(host.to_owned())
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, format!("tls name {host}: {e}")))?;
     let tls = tokio_rustls::TlsConnector::from(config.clone()).connect(name, tcp).await?;
     Ok(Wire::Tls(Box::new(tls)))
+}
+
+/// `localhost` and every name below it is this machine (RFC 6761), whether a resolver knows it or not: so a
+/// local store can be spoken to with `bucket.localhost`.
+async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+    if host == "localhost" || host.ends_with(".localhost") {
+        let loopback = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+        return TcpStream::connect::<&[SocketAddr]>(&loopback).await;
+    }
+    TcpStream::connect((host, port)).await
 }
 
 macro_rules! each {

@@ -110,9 +110,9 @@ pub enum Fsync {
 /// `wharf copy`
 #[derive(Debug, Args)]
 pub struct CopyArgs {
-    /// A directory, a file, or s3://bucket/prefix/
+    /// A directory, a file, s3://bucket/prefix/ or s3://bucket/key
     pub source: String,
-    /// A directory, or s3://bucket/prefix/
+    /// A directory or s3://bucket/prefix/; for a single file or object also its new name
     pub destination: String,
     /// What to do where the destination already has the name.
     #[arg(long, value_enum, default_value = "if-changed")]
@@ -136,6 +136,9 @@ pub struct CopyArgs {
     /// https://bucket.host/key instead of https://host/bucket/key
     #[arg(long)]
     pub virtual_host: bool,
+    /// Further certificate authorities to trust, PEM.
+    #[arg(long, env = "AWS_CA_BUNDLE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Threads that move data; 0 = two for each core, at most 8.
     #[arg(long, default_value_t = 0)]
     pub lanes: usize,
@@ -157,6 +160,10 @@ pub struct CopyArgs {
     /// Also keep extended attributes.
     #[arg(long)]
     pub xattrs: bool,
+    /// After a success, remove unfinished uploads and temporary files of wharf's that nobody has touched for so
+    /// long at the destination (45s, 30m, 12h, 7d), or "never". Other tools' are never touched.
+    #[arg(long, default_value = "7d", value_name = "AGE", value_parser = crate::config::parse_age)]
+    pub sweep_after: crate::config::Age,
     /// Write a manifest: one JSON line for each item with size, digest and outcome.
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,

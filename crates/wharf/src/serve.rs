@@ -182,6 +182,7 @@ pub async fn start(config: &Config) -> Result<Running, String> {
         limits: control::Limits {
             flows_per_file_system: u32::try_from(config.limits.flows_per_file_system).unwrap_or(u32::MAX),
             report_link_seconds: config.listen.report_link_seconds,
+            sweep_after_seconds: config.transfer.sweep_after_seconds,
             ..control::Limits::default()
         },
         data_dir: config.data_dir.clone(),
@@ -284,17 +285,21 @@ async fn listen(config: &Config, control: Control, engine: Engines, store: Store
         .map_err(|e| format!("can't write the port file: {e}"))?;
     let stop = Shutdown::new();
     let ended = runtime::spawn(TaskKind::Accept, server.serve(listener, stop.clone()));
-    runtime::spawn(TaskKind::Housekeeping, upkeep(control, stop.clone()));
+    let every = match config.transfer.sweep_after_seconds {
+        0 => HOUSEKEEPING,
+        age => HOUSEKEEPING.min(Duration::from_secs(age)),
+    };
+    runtime::spawn(TaskKind::Housekeeping, upkeep(control, every, stop.clone()));
     let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
     Ok(Running { address, stop, ended, engine, store, broker: None })
 }
 
-async fn upkeep(control: Control, stop: Shutdown) {
+async fn upkeep(control: Control, every: Duration, stop: Shutdown) {
     loop {
         tokio::select! {
             () = stop.stopped() => return,
-            () = tokio::time::sleep(HOUSEKEEPING) => {}
+            () = tokio::time::sleep(every) => {}
         }
         if let Err(e) = control.housekeeping().await {
             tracing::warn!("upkeep: {e}");

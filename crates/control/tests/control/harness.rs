@@ -27,6 +27,29 @@ type Files = Arc<Mutex<BTreeMap<Vec<u8>, (Vec<u8>, i64)>>>;
 pub struct MemoryTree {
     pub files: Files,
     pub fails: Arc<Mutex<Option<connector::ErrorKind>>>,
+    /// A look takes a while.
+    pub slow: Arc<std::sync::atomic::AtomicBool>,
+    /// Lanes that there are, and the most that there were.
+    pub verifying: Arc<Mutex<(usize, usize)>>,
+    /// Only of lanes.
+    _guard: Option<Arc<Verifying>>,
+}
+
+struct Verifying(Arc<Mutex<(usize, usize)>>);
+
+impl Verifying {
+    fn begin(all: &Arc<Mutex<(usize, usize)>>) -> Arc<Self> {
+        let mut n = all.lock().unwrap();
+        n.0 += 1;
+        n.1 = n.1.max(n.0);
+        Arc::new(Self(all.clone()))
+    }
+}
+
+impl Drop for Verifying {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().0 -= 1;
+    }
 }
 
 impl MemoryTree {
@@ -88,14 +111,14 @@ impl Tree for MemoryTree {
     }
 
     fn lane(&self) -> Box<dyn Lane> {
-        Box::new(self.clone())
+        Box::new(Self { _guard: Some(Verifying::begin(&self.verifying)), ..self.clone() })
     }
 
     fn settle(&self) -> connector::Result<()> {
         Ok(())
     }
 
-    async fn sweep(&self, _older_than_s: u64) -> connector::Result<u64> {
+    async fn sweep(&self, _what: &connector::Sweep) -> connector::Result<u64> {
         Ok(0)
     }
 }
@@ -129,6 +152,9 @@ fn no<T>() -> connector::Result<T> {
 #[async_trait(?Send)]
 impl Lane for MemoryTree {
     async fn stat(&self, path: &TreePath) -> connector::Result<Option<Found>> {
+        if self.slow.load(std::sync::atomic::Ordering::Relaxed) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
         let files = self.files.lock().unwrap();
         let found = files.get(path.as_bytes());
         Ok(found.map(|(b, m)| Found {

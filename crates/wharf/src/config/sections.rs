@@ -77,6 +77,8 @@ pub struct Transfer {
     pub lanes: usize,
     /// `none`, `batch` or `each`.
     pub fsync: connector_posix::Durability,
+    /// Age in seconds from which on housekeeping removes what interrupted tasks left; 0 = never.
+    pub sweep_after_seconds: u64,
 }
 
 /// How the log is written.
@@ -201,7 +203,11 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
             running_tasks: 4,
             flows_per_file_system: 10,
         },
-        transfer: Transfer { lanes: 0, fsync: connector_posix::Durability::Batch },
+        transfer: Transfer {
+            lanes: 0,
+            fsync: connector_posix::Durability::Batch,
+            sweep_after_seconds: 7 * 24 * 3600,
+        },
         log_format: LogFormat::Text,
         log_level: "info".to_owned(),
         accounts: Vec::new(),
@@ -349,6 +355,9 @@ fn limits(s: &mut Section<'_, '_, '_>, out: &mut Limits) {
 fn transfer(s: &mut Section<'_, '_, '_>, out: &mut Transfer) {
     if let Some(n) = s.integer("lanes", 0..=64) {
         out.lanes = usize::try_from(n).unwrap_or(0);
+    }
+    if let Some(n) = s.integer("sweep_after_seconds", 0..=366 * 24 * 3600) {
+        out.sweep_after_seconds = n;
     }
     match s.text("fsync").as_deref() {
         None | Some("batch") => {}

@@ -32,6 +32,7 @@ address = "127.0.0.1:8480"          # one port for all clouds' SDKs and the comm
 [transfer]
 # lanes = 0                         # threads that move data; 0 = two for each core, at most 8
 # fsync = "batch"                   # "batch": durable before it counts; "each": every file by itself; "none"
+# sweep_after_seconds = 604800      # what interrupted tasks left at their destinations goes after this; 0 = never
 
 # A Kafka-compatible broker in this process: one machine, one copy. Without this section there is none.
 [broker]
