@@ -51,8 +51,10 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
         return Some("the broker is a log: it knows no flow, task, store or door");
     }
     if from == "transform"
-        && (matches!(to, "tokio" | "runtime" | "model" | "store" | "control" | "engine" | "api" | "connector")
-            || door(to))
+        && (matches!(
+            to,
+            "tokio" | "runtime" | "model" | "store" | "control" | "engine" | "api" | "connector"
+        ) || door(to))
     {
         return Some("the transform chain is pure: a record in, values out");
     }
