@@ -6,6 +6,7 @@ import gzip
 import http.server
 import json
 import random
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -175,8 +176,7 @@ def test_objects_in_a_bucket(stream, weed, bucket):
         "BucketName": bucket, "Region": "ap-guangzhou", "ObjectKeyPrefix": "a/", "AggregateBatchSize": 1, "AggregateInterval": 1,
         "DirectoryTimeFormat": "%Y/%m/%d", "FormatOutputType": "json"}})
     # An hour is long: pausing completes what is open.
-    peers.wait_until("reading", lambda: shown(wharf, id)["live"]["records_per_s"] is not None, 30)
-    time.sleep(3)
+    time.sleep(5)
     call(wharf, "PauseDatahubTask", TaskId=id)
     peers.wait_until("the pause", lambda: call(wharf, "DescribeDatahubTask", TaskId=id)["Status"] == 6, 60)
     s3, lines = weed.client(), []
@@ -190,15 +190,13 @@ def test_objects_in_a_bucket(stream, weed, bucket):
 
 
 def test_rows_in_postgresql(stream, postgres):
-    psycopg = pytest.importorskip("psycopg2", reason="no PostgreSQL client")
     url = postgres.database("pipelines")
-    connection = psycopg.connect(url)
-    connection.autocommit = True
-    cursor = connection.cursor()
-    cursor.execute("CREATE TABLE docs (id BIGINT PRIMARY KEY, name TEXT, level TEXT)")
-    where = psycopg.extensions.parse_dsn(url)
-    wharf = stream([{"id": "resource-database", "kind": "postgresql", "host": where["host"], "port": int(where["port"]),
-                     "user": where["user"], "password": where.get("password", "x")}])
+
+    def sql(text):
+        return subprocess.run([postgres.bindir / "psql", url, "-qAtc", text], check=True, capture_output=True, text=True).stdout.strip()
+
+    sql("CREATE TABLE docs (id BIGINT PRIMARY KEY, name TEXT, level TEXT)")
+    wharf = stream([{"id": "resource-database", "kind": "postgresql", "host": "127.0.0.1", "port": postgres.port, "user": "postgres", "password": "x"}])
     topic(wharf.boot, "in", 2)
     values = documents(2000)
     values[77] = b'{"id":"seventy-seven","name":"bad","level":"x"}'
@@ -208,12 +206,11 @@ def test_rows_in_postgresql(stream, postgres):
         "DataTargetInsertMode": "UPSERT", "DataTargetPrimaryKeyField": "id", "DropInvalidMessage": True,
         "DataTargetRecordMapping": [{"JsonKey": k, "ColumnName": k} for k in ("id", "name", "level")]}})
     items = settled(wharf, id, 2000)
-    cursor.execute("SELECT count(*), count(DISTINCT id) FROM docs")
-    assert cursor.fetchone() == (1999, 1999)
-    assert (items["written"], items["skipped"] + items["dead_lettered"]) == (1999, 1)
+    assert sql("SELECT count(*), count(DISTINCT id) FROM docs") == "1999|1999"
+    assert (items["written"], items["skipped"]) == (1999, 1)
 
 
-def test_what_cannot_be_transformed_waits_at_the_desk_and_is_replayed(stream):
+def test_what_cannot_be_transformed_waits_at_the_desk(stream):
     wharf = stream()
     topic(wharf.boot, "in", 1), topic(wharf.boot, "out", 1), topic(wharf.boot, "dead", 1)
     values = documents(200)

@@ -254,7 +254,7 @@ impl Carrier for Function {
 
     fn encode(&self, split: &Split, record: &RecordRef<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
         out.extend_from_slice(b"{\"Ckafka\":{\"topic\":");
-        push_string(out, &split.topic);
+        push_string(out, split.source_topic());
         out.extend_from_slice(
             format!(",\"partition\":{},\"offset\":{}", split.partition, record.offset).as_bytes(),
         );
