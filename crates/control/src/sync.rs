@@ -9,7 +9,9 @@
 //! none. A position at the target never moves back, and a group with members there is left alone.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use model::{EndKind, Pipeline, PipelineId, PipelineStatus, Timestamp};
 use regex::Regex;
 
@@ -21,6 +23,10 @@ use crate::{
 
 /// Between two rounds of a sync.
 pub(crate) const EVERY_US: i64 = 180 * 1_000_000;
+
+/// Syncs that are looked after at once, and how long a round of one may take: others wait for it.
+const AT_ONCE: usize = 8;
+const ROUND: Duration = Duration::from_secs(120);
 
 /// Settings of a topic that are carried over, with what is written where the source has none.
 const SETTINGS: [(&str, &str); 5] = [
@@ -61,17 +67,18 @@ impl Control {
     /// # Errors
     /// `Internal`. What goes wrong with one sync is told by its pipeline, or logged.
     pub async fn reconcile_syncs(&self) -> Result<u64> {
-        let mut n = 0;
-        for p in self.0.store.pipelines(None).await? {
+        let mut all = self.0.store.pipelines(None).await?;
+        all.retain(|p| {
             let at_work = matches!(
                 p.status,
                 PipelineStatus::Creating | PipelineStatus::Running | PipelineStatus::Resuming
             );
-            if SyncKind::of(&p).is_some() && at_work {
-                self.reconcile(&p.id).await;
-                n += 1;
-            }
-        }
+            SyncKind::of(p).is_some() && at_work
+        });
+        let n = all.len() as u64;
+        futures_util::stream::iter(all)
+            .for_each_concurrent(AT_ONCE, async |p| self.reconcile(&p.id).await)
+            .await;
         Ok(n)
     }
 
@@ -90,7 +97,13 @@ impl Control {
 
     /// One round; what went wrong becomes the pipeline's error where no worker says others.
     pub(crate) async fn reconcile(&self, id: &PipelineId) {
-        let result = self.reconcile_pipeline(id).await;
+        let result = match tokio::time::timeout(ROUND, self.reconcile_pipeline(id)).await {
+            Ok(result) => result,
+            Err(_) => {
+                let message = format!("a round of the sync took more than {} s", ROUND.as_secs());
+                Err(Error::new(ErrorKind::Unreachable, message))
+            }
+        };
         match &result {
             Ok(done) if *done != Synced::default() => tracing::info!(pipeline = %id, ?done, "synced"),
             Ok(_) => {}

@@ -29,7 +29,7 @@ pub async fn run(client: &Client, command: DeadCommand) -> Result<Answer, String
             let one: DeadView = call(client, "GetDead", params).await?;
             Ok(Answer::new(shown(&one), &one))
         }
-        DeadCommand::Replay(which) => touch(client, "ReplayDead", which, "replayed").await,
+        DeadCommand::Replay(which) => touch(client, "ReplayDead", which, "on the way again").await,
         DeadCommand::Drop(which) => touch(client, "DropDead", which, "dropped").await,
     }
 }
