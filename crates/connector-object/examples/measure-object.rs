@@ -1,6 +1,6 @@
 //! What the client costs: CPU and wall time per small object and per GiB against a running S3 server.
 //!
-//! `measure http://127.0.0.1:8333 [objects] [MiB]` with the credentials in `WHARF_MEASURE_ACCESS_KEY` and
+//! `measure-object http://127.0.0.1:8333 [objects] [MiB]` with the credentials in `WHARF_MEASURE_ACCESS_KEY` and
 //! `WHARF_MEASURE_SECRET_KEY`. One thread, 32 requests at a time; it makes a bucket of its own.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss)]
 
