@@ -14,6 +14,7 @@ use connector::{
 };
 
 use super::body::{Crc64Xz, Metered, Passed};
+use super::check;
 use super::fault::{self, Fault, Verdict};
 use super::item::{self, Did, Fate, Item};
 use super::slot::LaneCx;
@@ -269,7 +270,7 @@ async fn finish(cx: &LaneCx, large: &Large) -> Result<Stored, Fault> {
         .finish(&large.target, &large.upload, &parts, &meta)
         .await
         .map_err(Fault::destination)?;
-    item::check(cx, &large.target, &stored, expected).await?;
+    check::stored(cx, &large.target, &stored, expected).await?;
     Ok(stored)
 }
 

@@ -1,6 +1,6 @@
 //! What a put, a walk, a read and a large write cost: CPU µs per item and MB/s.
 //!
-//! `cargo run --release -p connector-posix --example measure -- <directory> [files]`
+//! `cargo run --release -p connector-posix --example measure-posix -- <directory> [files]`
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs)]
 
 use std::path::Path;
