@@ -1,6 +1,6 @@
 //! What a record costs the bucket sink: CPU of its thread, with the embedded store on others.
 //!
-//! `cargo run --release -p connector-object --example measure_records -- [records] [options to put beside the bucket, as JSON members]`
+//! `cargo run --release -p connector-object --example measure-records -- [records] [options to put beside the bucket, as JSON members]`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::rc::Rc;

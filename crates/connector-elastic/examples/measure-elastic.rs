@@ -1,6 +1,6 @@
 //! CPU time of the sink's thread for each record, into a server that reads bulks and says that all is well.
 //!
-//! `cargo run --release -p connector-elastic --example measure [records] [options as JSON]`
+//! `cargo run --release -p connector-elastic --example measure-elastic [records] [options as JSON]`
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods)]
 

@@ -1,6 +1,6 @@
 //! CPU of this process for each record, against a broker in another one.
 //!
-//! `cargo run --release -p connector-kafka --example measure -- <host:port> [records]`
+//! `cargo run --release -p connector-kafka --example measure-kafka -- <host:port> [records]`
 //! Fills topics with records of 100 bytes and 1 KiB, then runs the source alone, the source into the sink (exactly once, and at
 //! least once), and prints microseconds of CPU for each record.
 

@@ -1,6 +1,6 @@
 //! What the machinery of a lane costs per record: a source that makes batches in memory, a sink that settles at once.
 //!
-//! `cargo run --release -p engine --example pipeline_measure [records]` prints CPU seconds of the process and wall seconds, first for
+//! `cargo run --release -p engine --example measure-pipeline [records]` prints CPU seconds of the process and wall seconds, first for
 //! making and dropping the batches alone, then for a whole pipeline. The difference is the lane's own.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]

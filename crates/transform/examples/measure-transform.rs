@@ -1,5 +1,5 @@
 //! What a record costs: CPU time of this thread for a pass-through parse, a three-step and a seven-field transform of a
-//! document of about 280 bytes, and for each stage of a second kind. `cargo run --release -p transform --example measure`
+//! document of about 280 bytes, and for each stage of a second kind. `cargo run --release -p transform --example measure-transform`
 
 use serde_json::{Value, json};
 use transform::{Chain, Outcome, Output, Record, Spec};

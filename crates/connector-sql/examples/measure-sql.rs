@@ -1,6 +1,6 @@
 //! What a record costs the database sink: CPU of its thread, and what a private server takes in a second.
 //!
-//! `cargo run --release -p connector-sql --example measure_sql -- postgresql|mariadb [records] [insert|upsert]`
+//! `cargo run --release -p connector-sql --example measure-sql -- postgresql|mariadb [records] [insert|upsert]`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::rc::Rc;
