@@ -71,15 +71,17 @@ fn sets(table: &Table, shape: &[usize], one: impl Fn(&str) -> String, engine: En
 pub(crate) fn postgres_values(group: &Group<'_, '_>, columns: usize) -> Result<PgArguments, Trouble> {
     let mut arguments = PgArguments::default();
     for column in 0..columns {
-        let one = |cell: &Option<Cell<'_>>| match cell {
-            Some(Cell::Text(t)) => Some(t.to_string()),
-            _ => None,
-        };
-        let values: Vec<Option<String>> =
-            group.rows.iter().map(|r| r.cells.get(column).and_then(one)).collect();
+        let values: Vec<Option<&str>> = group.rows.iter().map(|r| text_of(r.cells.get(column))).collect();
         arguments.add(values).map_err(encoding)?;
     }
     Ok(arguments)
+}
+
+fn text_of<'c>(cell: Option<&'c Option<Cell<'_>>>) -> Option<&'c str> {
+    match cell {
+        Some(Some(Cell::Text(t))) => Some(t),
+        _ => None,
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
