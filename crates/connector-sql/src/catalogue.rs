@@ -55,6 +55,8 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     /// Indexes of the key's columns; empty without one.
     pub(crate) key: Vec<usize>,
+    /// A message to the server has at most this many bytes.
+    pub(crate) packet: usize,
     by_name: HashMap<String, usize>,
 }
 
@@ -163,7 +165,7 @@ impl Table {
         plan: &Plan,
     ) -> Result<Self, Trouble> {
         let by_name = columns.iter().enumerate().map(|(i, c)| (c.name.clone(), i)).collect();
-        let mut table = Self { schema, name, columns, key: Vec::new(), by_name };
+        let mut table = Self { schema, name, columns, key: Vec::new(), packet: 1 << 30, by_name };
         let missing = |what: &str, column: &str| {
             Trouble::fatal(
                 ErrorKind::NotFound,

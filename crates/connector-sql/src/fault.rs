@@ -68,7 +68,7 @@ fn postgres(code: &str, words: String) -> Trouble {
         "40001" | "40P01" => Trouble::Again(error(ErrorKind::Unavailable)),
         "42P01" | "3F000" | "3D000" => Trouble::Fatal(error(ErrorKind::NotFound)),
         // An undefined column, a type that doesn't fit any more, a plan of before.
-        "42703" | "42804" | "42704" | "0A000" => Trouble::Schema(error(ErrorKind::Changed)),
+        "42703" | "42804" | "42704" | "0A000" => Trouble::Schema(error(ErrorKind::Unacceptable)),
         "42501" => Trouble::Fatal(error(ErrorKind::Denied)),
         "42P10" => Trouble::Fatal(error(ErrorKind::Unacceptable)),
         "53100" => Trouble::Fatal(error(ErrorKind::Full)),
@@ -90,7 +90,7 @@ fn my_sql(number: u16, state: &str, words: String) -> Trouble {
         // Deadlock, lock wait, "record has changed since last read".
         1213 | 1205 | 1020 => Trouble::Again(error(ErrorKind::Unavailable)),
         1146 | 1049 => Trouble::Fatal(error(ErrorKind::NotFound)),
-        1054 | 1136 | 1412 => Trouble::Schema(error(ErrorKind::Changed)),
+        1054 | 1136 | 1412 => Trouble::Schema(error(ErrorKind::Unacceptable)),
         1044 | 1045 | 1142 | 1143 | 1227 | 1698 => Trouble::Fatal(error(ErrorKind::Denied)),
         1021 | 1041 | 1114 => Trouble::Fatal(error(ErrorKind::Full)),
         1040 | 1053 | 1080 | 1152 | 1158..=1161 | 1203 | 1226 | 1290 | 1927 | 3024 | 4031 => {

@@ -150,7 +150,7 @@ impl Link {
             Self::MySql(c) => {
                 let mut rest = group.rows.as_slice();
                 while !rest.is_empty() {
-                    let n = statement::my_sql_rows(rest.len(), shape.len());
+                    let n = statement::my_sql_rows(rest, shape.len(), table.packet)?;
                     let (now, later) = rest.split_at(n.min(rest.len()));
                     let sql = statement::my_sql_sql(table, shape, group.delete, upsert, now.len());
                     let values = statement::my_sql_values(now)?;
@@ -198,7 +198,11 @@ impl Link {
         let columns = self.rows(MY_SQL_COLUMNS, &place).await?;
         let primary: Vec<_> = columns.iter().filter(|r| is(r, 8)).filter_map(|r| text(r, 0)).collect();
         let columns: Vec<Column> = columns.iter().map(|r| found(r).column(Engine::MySql)).collect();
-        Table::new((schema, plan.table.clone()), columns, &primary, plan)
+        let packet = self.rows("SELECT CAST(@@max_allowed_packet AS CHAR)", &[]).await?;
+        let packet = packet.first().and_then(|r| text(r, 0)).and_then(|t| t.trim().parse().ok());
+        let mut table = Table::new((schema, plan.table.clone()), columns, &primary, plan)?;
+        table.packet = packet.unwrap_or(table.packet);
+        Ok(table)
     }
 }
 

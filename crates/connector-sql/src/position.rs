@@ -66,9 +66,12 @@ impl Positions {
             ),
         };
         match link.run(&sql).await {
-            // Another lane made it in the same moment.
-            Err(Trouble::Record(_)) => Ok(()),
-            done => done,
+            Ok(()) => Ok(()),
+            // Another lane may have made it in the same moment.
+            Err(trouble) => match link.rows(is_there, &[&self.schema]).await {
+                Ok(rows) if !rows.is_empty() => Ok(()),
+                _ => Err(trouble),
+            },
         }
     }
 

@@ -27,6 +27,13 @@ pub(crate) struct Op<'a> {
     pub(crate) identity: Vec<u8>,
 }
 
+impl Op<'_> {
+    /// Bytes of its values.
+    pub(crate) fn weight(&self) -> usize {
+        self.cells.iter().flatten().map(Cell::len).sum()
+    }
+}
+
 /// Why there are no rows of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reject {

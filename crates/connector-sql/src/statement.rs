@@ -11,7 +11,7 @@ use sqlx::postgres::PgArguments;
 use crate::catalogue::{Column, Kind, Table};
 use crate::fault::Trouble;
 use crate::options::Engine;
-use crate::rows::Group;
+use crate::rows::{Group, Op};
 use crate::value::Cell;
 
 /// A statement of MySQL has this many values at most.
@@ -71,15 +71,17 @@ fn sets(table: &Table, shape: &[usize], one: impl Fn(&str) -> String, engine: En
 pub(crate) fn postgres_values(group: &Group<'_, '_>, columns: usize) -> Result<PgArguments, Trouble> {
     let mut arguments = PgArguments::default();
     for column in 0..columns {
-        let one = |cell: &Option<Cell<'_>>| match cell {
-            Some(Cell::Text(t)) => Some(t.to_string()),
-            _ => None,
-        };
-        let values: Vec<Option<String>> =
-            group.rows.iter().map(|r| r.cells.get(column).and_then(one)).collect();
+        let values: Vec<Option<&str>> = group.rows.iter().map(|r| text_of(r.cells.get(column))).collect();
         arguments.add(values).map_err(encoding)?;
     }
     Ok(arguments)
+}
+
+fn text_of<'c>(cell: Option<&'c Option<Cell<'_>>>) -> Option<&'c str> {
+    match cell {
+        Some(Some(Cell::Text(t))) => Some(t),
+        _ => None,
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
@@ -87,11 +89,22 @@ fn encoding(e: sqlx::error::BoxDynError) -> Trouble {
     Trouble::Record(format!("the values can't be sent: {e}"))
 }
 
-/// MySQL: how many of so many rows go into the next statement. Few different numbers, so that the server has few statements to prepare.
-pub(crate) fn my_sql_rows(rows: usize, columns: usize) -> usize {
+/// MySQL: how many of these rows go into the next statement. Few different numbers, so that the server has few statements to prepare;
+/// and no message that it would end the connection for.
+pub(crate) fn my_sql_rows(rows: &[&Op<'_>], columns: usize, packet: usize) -> Result<usize, Trouble> {
     let most = (MOST_VALUES / columns.max(1)).clamp(1, MOST_ROWS);
-    let fits = rows.min(most).max(1);
-    1 << fits.ilog2()
+    let mut fits = 1 << rows.len().min(most).max(1).ilog2();
+    // Each value has its length, each statement its head.
+    let message = |n: usize| rows.iter().take(n).map(|r| r.weight() + 10 * columns).sum::<usize>() + 4096;
+    while fits > 1 && message(fits) > packet {
+        fits /= 2;
+    }
+    if message(fits) > packet {
+        return Err(Trouble::Record(format!(
+            "the row is too large for the server's max_allowed_packet of {packet}"
+        )));
+    }
+    Ok(fits)
 }
 
 /// MySQL: the statement for so many rows.
@@ -127,7 +140,7 @@ pub(crate) fn my_sql_sql(table: &Table, shape: &[usize], delete: bool, upsert: b
 }
 
 /// MySQL: the values of rows one after the other.
-pub(crate) fn my_sql_values(rows: &[&crate::rows::Op<'_>]) -> Result<MySqlArguments, Trouble> {
+pub(crate) fn my_sql_values(rows: &[&Op<'_>]) -> Result<MySqlArguments, Trouble> {
     let mut arguments = MySqlArguments::default();
     for cell in rows.iter().flat_map(|r| &r.cells) {
         match cell {
@@ -184,6 +197,18 @@ mod tests {
             "INSERT INTO `s`.`t` (`i\"d`) VALUES (?), (?) ON DUPLICATE KEY UPDATE `i\"d` = VALUES(`i\"d`)"
         );
         assert!(my_sql_sql(&t, &[0, 1], false, true, 1).ends_with("UPDATE `a``b` = VALUES(`a``b`)"));
-        assert_eq!((my_sql_rows(1000, 3), my_sql_rows(5, 3), my_sql_rows(5000, 60_000)), (512, 4, 1));
+        let op = |n: usize| Op {
+            shape: 0,
+            delete: false,
+            cells: vec![Some(Cell::Text("x".repeat(n).into()))],
+            identity: Vec::new(),
+        };
+        let (small, large) = (op(1), op(9000));
+        let rows = |op, n: usize, columns| my_sql_rows(&vec![op; n], columns, 100_000).ok();
+        assert_eq!(
+            (rows(&small, 1000, 3), rows(&small, 5, 3), rows(&small, 99, 60_000)),
+            (Some(512), Some(4), None)
+        );
+        assert_eq!((rows(&large, 1000, 1), rows(&op(100_000), 2, 1)), (Some(8), None));
     }
 }

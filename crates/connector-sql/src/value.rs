@@ -33,6 +33,15 @@ impl Cell<'_> {
     }
 }
 
+impl Cell<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(t) => t.len(),
+            Self::Bytes(b) => b.len(),
+        }
+    }
+}
+
 /// What is needed to know beside the column.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {

@@ -30,6 +30,7 @@ async fn all(db: &mut Db) {
     kinds(db).await;
     modes(db).await;
     changes(db).await;
+    large(db).await;
     poison(db).await;
     alterations(db).await;
     rivals(db).await;
@@ -160,6 +161,20 @@ async fn three(db: &mut Db, place: &Place) -> String {
         r.iter().map(|c| c.as_deref().unwrap_or("-").trim().to_owned()).collect::<Vec<_>>().join(" ")
     };
     rows.iter().map(row).collect::<Vec<_>>().join(",")
+}
+
+/// A record that is larger than what the server reads in one message must not end the connection again and again.
+async fn large(db: &mut Db) {
+    let place = Place::new(db, r#""mode":"insert""#);
+    let text = if place.is_postgres() { "text" } else { "longtext" };
+    db.run(&format!("CREATE TABLE {} (id int PRIMARY KEY, a {text}, b {text})", place.table)).await;
+    let value = |id: i32, n: usize| format!(r#"{{"id":{id},"a":"{}"}}"#, "x".repeat(n));
+    let values = [value(1, 10), value(2, 20 << 20), value(3, 10 << 20), value(4, 10)];
+    let host = place.write_all(&values.each_ref().map(String::as_str)).await.unwrap();
+    let refused: Vec<_> = host.reasons().into_keys().map(|(_, offset)| offset).collect();
+    assert_eq!(refused, if place.is_postgres() { vec![] } else { vec![1] });
+    let rows = db.rows(&format!("SELECT CAST(SUM(id) AS CHAR(2)) FROM {}", place.table)).await;
+    assert_eq!(rows[0][0].as_deref().map(str::trim), Some(if place.is_postgres() { "10" } else { "8" }));
 }
 
 async fn changes(db: &mut Db) {
