@@ -171,6 +171,7 @@ def test_housekeeping_sweeps_what_is_old_and_leaves_what_a_task_needs(slow, weed
     other = large(tmp_path / "other" / "old")
     kill_when(weed, other.parent, f"s3://{bucket}/t/", lambda: has_part(s3, bucket, "t/old"))
     foreign = foreign_upload(s3, bucket, "t/foreign")
+    time.sleep(7)  # by so much more than the margin it is older than the next tasks
     ended = create(slow, "export")
     assert ends(slow, ended)["status"] == "completed"
     (tmp_path / "later").rename(slow.big)

@@ -17,13 +17,20 @@ use crate::{Control, Page, Result, TaskFilter};
 const EVERY_S: u64 = 6 * 3600;
 /// The first round of a process also goes to tasks that ended so much earlier: nobody was there to sweep.
 const LOOK_BACK_S: u64 = 30 * 24 * 3600;
+/// By so much, and at most so much, what is older than an unfinished task must be older: a store keeps whole
+/// seconds, by a clock of its own (which signatures allow to be 15 minutes off).
+const MARGIN_S: (u64, u64) = (5, 900);
 /// Tasks that are read in one go, and that a round looks at most.
 const PAGE: u64 = 500;
 const MOST: u64 = 50_000;
 
-/// Up to which time of their end the tasks' places were swept by this process.
+/// Places that wait for an unfinished task, at most; a start looks back anyway.
+const WAITING: usize = 1000;
+
+/// Up to which time of their end the tasks' places were swept by this process, and tasks whose places an
+/// unfinished one did not let be swept as far as their age allows.
 #[derive(Default)]
-pub(crate) struct Swept(Mutex<Option<Timestamp>>);
+pub(crate) struct Swept(Mutex<(Option<Timestamp>, Vec<Task>)>);
 
 fn micros(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000).saturating_mul(1_000_000)
@@ -35,17 +42,17 @@ impl Control {
         let age = self.0.limits.sweep_after_seconds;
         let now = self.now();
         let until = Timestamp(now.0.saturating_sub(micros(age)));
-        let from = match self.0.swept.0.lock() {
+        let (from, waiting) = match self.0.swept.0.lock() {
             _ if age == 0 => return Ok(0),
             Err(_) => return Ok(0),
             Ok(mut swept) => {
-                let from = match *swept {
+                let from = match swept.0 {
                     Some(last) if until.0.saturating_sub(last.0) < micros(age.min(EVERY_S)) => return Ok(0),
                     Some(last) => last,
                     None => Timestamp(until.0.saturating_sub(micros(LOOK_BACK_S))),
                 };
-                *swept = Some(until);
-                from
+                swept.0 = Some(until);
+                (from, std::mem::take(&mut swept.1))
             }
         };
         let ended = TaskFilter {
@@ -54,20 +61,28 @@ impl Control {
             ..Default::default()
         };
         let mut seen = HashSet::new();
-        let ended = self.all(&ended, |t| seen.insert(place_of(t))).await?;
+        let mut ended = self.all(&ended, |t| seen.insert(place_of(t))).await?;
+        ended.extend(waiting.into_iter().filter(|t| seen.insert(place_of(t))));
         if ended.is_empty() {
             return Ok(0);
         }
         let unfinished = TaskFilter { statuses: UNFINISHED.to_vec(), ..Default::default() };
         let unfinished = self.all(&unfinished, |_| true).await?;
         let mut n = 0;
-        for task in &ended {
-            let needed = needed_since(task, &unfinished).await?;
-            let idle_s = needed.map_or(0, |t| now.0.saturating_sub(t.0) / 1_000_000 + 1);
-            let what = Sweep::idle(age.max(u64::try_from(idle_s).unwrap_or(0)));
-            match self.sweep_place(task, &what).await {
+        for task in ended {
+            let needed = needed_since(&task, &unfinished).await?;
+            let since = needed.map(|t| u64::try_from(now.0.saturating_sub(t.0) / 1_000_000).unwrap_or(0));
+            let margin = age.clamp(MARGIN_S.0, MARGIN_S.1);
+            let idle_s = since.map_or(age, |s| age.max(s.saturating_add(margin)));
+            let what = Sweep::idle(idle_s);
+            match self.sweep_place(&task, &what).await {
                 Ok(swept) => n += swept,
                 Err(e) => tracing::debug!(task = %task.id, error = %e, "its destination can't be swept now"),
+            }
+            if let (true, Ok(mut swept)) = (what.idle_s > age, self.0.swept.0.lock())
+                && swept.1.len() < WAITING
+            {
+                swept.1.push(task);
             }
         }
         if n > 0 {
