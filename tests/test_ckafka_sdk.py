@@ -76,7 +76,9 @@ def stream(wharf):
 
 
 def make_topic(boot, name, partitions=1):
-    for future in AdminClient({"bootstrap.servers": boot}).create_topics([NewTopic(name, partitions, 1)]).values():
+    # The client has to live until the answer is there.
+    admin = AdminClient({"bootstrap.servers": boot})
+    for future in admin.create_topics([NewTopic(name, partitions, 1)]).values():
         future.result(30)
     return name
 
