@@ -102,11 +102,15 @@ node_sdks() {
   fi
 }
 
-# Kafka for comparison, and an old librdkafka beside the current one: extras as well.
+# Kafka for comparison, an old librdkafka beside the current one, and OpenSearch to write to: extras as well.
 kafka_peers() {
   apt_packages maven:/usr/bin/mvn openjdk-17-jre-headless:/usr/bin/java kcat:/usr/bin/kcat
   if ! scripts/kafka/fetch.sh >"$logs/kafka.log" 2>&1; then
     step "Apache Kafka could not be had ($logs/kafka.log); its tests will be skipped"
+  fi
+  apt_packages openjdk-17-jdk-headless:/usr/bin/javac
+  if ! scripts/opensearch/fetch.sh >"$logs/opensearch.log" 2>&1; then
+    step "OpenSearch could not be had ($logs/opensearch.log); its tests will be skipped"
   fi
   [ -d .cache/rdkafka-2.0/confluent_kafka ] && return 0
   if ! .cache/venv/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --target .cache/rdkafka-2.0 \
@@ -115,9 +119,23 @@ kafka_peers() {
   fi
 }
 
-build_tools=(gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h make:/usr/bin/make pkg-config:/usr/bin/pkg-config)
+# ClickHouse's own engine as a Python module, of a size (0.5 GB unpacked) that has a home of its own.
+clickhouse_engine() {
+  local wanted='chdb-core==26.9.0 numpy==2.4.6 pandas==3.1.1 pyarrow==26.0.1' stamp=.cache/chdb/.stamp
+  [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return 0
+  step "installing ClickHouse's engine into .cache/chdb"
+  if rm -rf .cache/chdb && /usr/bin/python3 -m venv .cache/chdb >"$logs/chdb.log" 2>&1 &&
+    .cache/chdb/bin/python -m pip --disable-pip-version-check --no-input install --no-compile $wanted >>"$logs/chdb.log" 2>&1; then
+    printf '%s\n' "$wanted" >"$stamp"
+  else
+    step "ClickHouse's engine could not be had ($logs/chdb.log); its tests will be skipped"
+  fi
+}
+
+build_tools=(gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h make:/usr/bin/make pkg-config:/usr/bin/pkg-config
+  libssl-dev:/usr/include/openssl/ssl.h zlib1g-dev:/usr/include/zlib.h libzstd-dev:/usr/include/zstd.h)
 test_tools=(python3-venv:/usr/share/doc/python3-venv python3:/usr/bin/python3 openssl:/usr/bin/openssl
-  postgresql:/usr/lib/postgresql/15/bin/postgres attr:/usr/bin/setfattr acl:/usr/bin/setfacl)
+  postgresql:/usr/lib/postgresql/15/bin/postgres mariadb-server:/usr/sbin/mariadbd attr:/usr/bin/setfattr acl:/usr/bin/setfacl)
 
 check_rust
 case $want in
@@ -126,6 +144,7 @@ case $want in
     apt_packages "${build_tools[@]}" "${test_tools[@]}"
     python_packages
     kafka_peers
+    clickhouse_engine
     if [ "$want" = test ]; then go_modules; node_sdks; else apt_packages wrk:/usr/bin/wrk; fi
     ;;
   *) fail "unknown target \"$want\"; one of demo, test, bench" ;;

@@ -9,6 +9,8 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 python=.cache/venv/bin/python
 export CARGO_TERM_COLOR=never PYTHONDONTWRITEBYTECODE=1
 
+[ -z "${WHARF_TEST_CHDB:-}" ] && [ -x .cache/chdb/bin/python ] && export WHARF_TEST_CHDB=$PWD/.cache/chdb/bin/python
+
 passed=0 failed=0 skipped=0
 failures=() reasons=() timings=()
 

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import faults, kafka, peers, server  # noqa: E402
+from harness import faults, kafka, opensearch as search, peers, server  # noqa: E402
 
 
 def _start(start, *arguments, **options):
@@ -105,6 +105,15 @@ def nas_client():
 def apache_kafka():
     """A real Apache Kafka: `.boot` is where clients connect."""
     running = _start(kafka.Apache)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def opensearch():
+    """A real OpenSearch: `.url`, `.count(index)`."""
+    running = _start(search.OpenSearch)
+    running.start()
     yield running
     running.stop()
 

@@ -2,7 +2,7 @@
 
 Used by the coverage tests and `make docs`: a door must honour or refuse, with a reason, each of these
 fields. Paths are dotted; `[]` marks a list (`Filters[].Values[]`). Run as a program it prints JSON:
-`{"cfs"|"nas": {action: {"request": [[path, type], …], "response": […]}}}`.
+`{"cfs"|"ckafka"|"nas": {action: {"request": [[path, type], …], "response": […]}}}`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,15 @@ CFS_ACTIONS = (
     "CreateDataFlow CreateLifecycleDataTask CreateMigrationTask DeleteDataFlow DeleteMigrationTask "
     "DescribeBucketList DescribeCfsFileSystems DescribeDataFlow DescribeLifecycleDataTask DescribeMigrationTasks "
     "ModifyDataFlow StopLifecycleDataTask StopMigrationTask"
+).split()
+
+CKAFKA_ACTIONS = (
+    "CreateDatahubTask DescribeDatahubTask DescribeDatahubTasks ModifyDatahubTask "
+    "PauseDatahubTask ResumeDatahubTask RestartDatahubTask DeleteDatahubTask "
+    "CreateMetaSyncDatahubTask CreateMetaAndDataSyncDatahubTask CreateMetaDataAndOffsetSyncDatahubTask "
+    "CreateConnectResource DescribeConnectResource DescribeConnectResources ModifyConnectResource DeleteConnectResource "
+    "CreateDatahubTopic DescribeDatahubTopic DescribeDatahubTopics ModifyDatahubTopic DeleteDatahubTopic "
+    "DescribeDatahubGroupOffsets FetchDatahubMessageByOffset FetchLatestDatahubMessageList SendMessage"
 ).split()
 
 NAS_ACTIONS = (
@@ -81,6 +90,7 @@ def alibaba_fields(module, model, prefix: str = "", depth: int = 0) -> typing.It
 
 def all_fields() -> dict:
     cfs = importlib.import_module("tencentcloud.cfs.v20190719.models")
+    ckafka = importlib.import_module("tencentcloud.ckafka.v20190819.models")
     nas = importlib.import_module("alibabacloud_nas20170626.models")
     return {
         "cfs": {
@@ -89,6 +99,13 @@ def all_fields() -> dict:
                 "response": list(tencent_fields(cfs, f"{action}Response")),
             }
             for action in CFS_ACTIONS
+        },
+        "ckafka": {
+            action: {
+                "request": list(tencent_fields(ckafka, f"{action}Request")),
+                "response": list(tencent_fields(ckafka, f"{action}Response")),
+            }
+            for action in CKAFKA_ACTIONS
         },
         "nas": {
             action: {

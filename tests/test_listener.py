@@ -37,11 +37,11 @@ def authority(at, name):
     return ca, key
 
 
-def certificate(at, ca, ca_key):
-    """A certificate of 127.0.0.1 under an authority: chain and key."""
+def certificate(at, ca, ca_key, names="IP:127.0.0.1,DNS:localhost"):
+    """A certificate of these names under an authority: chain and key."""
     key, request, leaf, extensions = at / "leaf.key", at / "leaf.csr", at / "leaf.pem", at / "leaf.ext"
     openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", request, "-subj", "/CN=wharf")
-    extensions.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n")
+    extensions.write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n")
     openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-out", leaf, "-days", "2", "-extfile", extensions)
     return leaf, key
 

@@ -150,7 +150,9 @@ class Weed:
 
     access_key, secret_key, region = "weedkey", "weedsecret", "us-east-1"
 
-    def __init__(self, directory: Path | None = None):
+    def __init__(self, directory: Path | None = None, *options: str):
+        """`options` are more flags of its `server` command."""
+        self.options = options
         program = binary("WHARF_TEST_WEED", VENV / "weed", "weed")
         self.own = directory is None
         self.directory = Path(directory or tempfile.mkdtemp(prefix="weed-"))
@@ -178,7 +180,7 @@ class Weed:
                 f"-volume.port={volume}", "-volume.max=2000", "-master.volumeSizeLimitMB=256", "-filer", f"-filer.port={filer}",
                 "-s3", f"-s3.port={s3}", f"-s3.config={self.config}",
                 # Two catalogues on ports of their own, fixed unless switched off: a second server would end at once.
-                "-s3.port.iceberg=0", "-s3.port.lance=0",
+                "-s3.port.iceberg=0", "-s3.port.lance=0", *self.options,
             ],
             self.log, cwd=self.directory,
         )

@@ -11,6 +11,7 @@ pub fn fault(e: Error) -> Fault {
         ErrorKind::InvalidState => "InvalidState",
         ErrorKind::InUse => "InUse",
         ErrorKind::LimitExceeded => "LimitExceeded",
+        ErrorKind::Throttled => "Throttled",
         ErrorKind::Denied => "Denied",
         ErrorKind::Unreachable => "Unreachable",
         ErrorKind::BadCredentials => "BadCredentials",

@@ -1,6 +1,6 @@
-//! The operator's door: resources, flows, tasks, receipts and accounts as plain JSON.
+//! The operator's door: resources, flows, tasks, pipelines, dead letters, receipts and accounts as plain JSON.
 //!
-//! The command line speaks it (`wharf flow`, `task`, `resource`, `account`, `receipt`). Requests go to
+//! The command line speaks it (`wharf flow`, `task`, `pipeline`, `dead`, `resource`, …). Requests go to
 //! `/wharf/v1/<Action>`, signed with TC3 for the service `wharf` by an account that is an operator; the
 //! envelope is Tencent's. It sees the things of all accounts. [`wire`] has the JSON types, which
 //! clients may use as they are; `ops/` has one file for each group of actions.
@@ -57,6 +57,19 @@ const ACTIONS: &[&str] = &[
     "SetAccountActive",
     "GetReceipt",
     "VerifyReceipt",
+    "ListPipelines",
+    "GetPipeline",
+    "PausePipeline",
+    "ResumePipeline",
+    "RestartPipeline",
+    "DeletePipeline",
+    "ListConnections",
+    "GetConnection",
+    "DeleteConnection",
+    "ListDead",
+    "GetDead",
+    "ReplayDead",
+    "DropDead",
 ];
 
 #[async_trait]
@@ -107,6 +120,32 @@ impl Door for AdminDoor {
             "SetAccountActive" => reply(&ops::accounts::set_active(c, decode(call.params)?).await?),
             "GetReceipt" => reply(&ops::receipts::get(c, decode(call.params)?).await?),
             "VerifyReceipt" => reply(&ops::receipts::verify(c, decode(call.params)?).await?),
+            _ => self.call_pipelines(call).await,
+        }
+    }
+}
+
+impl AdminDoor {
+    async fn call_pipelines(&self, call: Call) -> Outcome {
+        use ops::pipelines::Order;
+        use ops::{dead, pipelines};
+        let c = &self.control;
+        match call.action.as_str() {
+            "ListPipelines" => reply(&pipelines::list(c, decode(call.params)?).await?),
+            "GetPipeline" => reply(&pipelines::get(c, decode(call.params)?).await?),
+            "PausePipeline" => reply(&pipelines::order(c, Order::Pause, decode(call.params)?).await?),
+            "ResumePipeline" => reply(&pipelines::order(c, Order::Resume, decode(call.params)?).await?),
+            "RestartPipeline" => reply(&pipelines::order(c, Order::Restart, decode(call.params)?).await?),
+            "DeletePipeline" => reply(&pipelines::order(c, Order::Delete, decode(call.params)?).await?),
+            "ListConnections" => reply(&pipelines::connections(c, decode(call.params)?).await?),
+            "GetConnection" => reply(&pipelines::get_connection(c, decode(call.params)?).await?),
+            "DeleteConnection" => {
+                pipelines::delete_connection(c, decode(call.params)?).await.map(|()| Reply::empty())
+            }
+            "ListDead" => reply(&dead::list(c, decode(call.params)?).await?),
+            "GetDead" => reply(&dead::get(c, decode(call.params)?).await?),
+            "ReplayDead" => reply(&dead::replay(c, decode(call.params)?).await?),
+            "DropDead" => reply(&dead::drop_letters(c, decode(call.params)?).await?),
             _ => Err(Fault::tencent("InvalidAction", "the operator's door has no such action")),
         }
     }

@@ -1,7 +1,9 @@
 //! The actions, by group.
 
 pub mod accounts;
+pub mod dead;
 pub mod flows;
+pub mod pipelines;
 pub mod receipts;
 pub mod resources;
 pub mod tasks;

@@ -1,7 +1,13 @@
 //! The JSON of the operator's door. The command line reads the same types.
 
+mod pipelines;
+
 use model::{Ledger, Tally};
 use serde::{Deserialize, Serialize};
+
+pub use pipelines::{
+    ConnectionView, Connections, DeadLetters, DeadView, EndView, PipelineView, Pipelines, Touched,
+};
 
 /// A flow.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -145,6 +145,7 @@ fn common(kind: ErrorKind) -> &'static str {
         ErrorKind::NotFound(_) => "ResourceNotFound",
         ErrorKind::Exists(_) | ErrorKind::InUse | ErrorKind::InvalidState => "ResourceInUse",
         ErrorKind::LimitExceeded => "LimitExceeded",
+        ErrorKind::Throttled => "RequestLimitExceeded",
         ErrorKind::Denied => "OperationDenied",
         ErrorKind::Unreachable => "FailedOperation",
         ErrorKind::Unsupported => UNSUPPORTED,

@@ -220,7 +220,7 @@ pub fn of(e: &Error) -> Fault {
         ErrorKind::NotFound(noun) => noun_not_found(noun),
         ErrorKind::Exists(_) | ErrorKind::InUse => dependency(&e.message),
         ErrorKind::InvalidState | ErrorKind::Denied => state(&e.message),
-        ErrorKind::LimitExceeded => over_limit(&e.message),
+        ErrorKind::LimitExceeded | ErrorKind::Throttled => over_limit(&e.message),
         ErrorKind::Unreachable => {
             tracing::warn!(error = %e, "one end of a flow can't be reached");
             Fault::new(
@@ -268,7 +268,13 @@ fn noun_not_found(noun: Noun) -> Fault {
         Noun::ObjectStore | Noun::Bucket => source_not_found(),
         Noun::Fileset => fileset_not_found(),
         Noun::Flow => flow_not_found(),
-        Noun::Task | Noun::Receipt => task_not_found(),
+        Noun::Task
+        | Noun::Receipt
+        | Noun::Pipeline
+        | Noun::Connection
+        | Noun::Topic
+        | Noun::Record
+        | Noun::DeadLetter => task_not_found(),
         Noun::Directory => not_found("FileSystemPath", "directory"),
         Noun::ListFile => not_found("TransferFileListPath", "file list"),
         Noun::Account => Fault::new(404, "InvalidAccount.NotFound", "The specified account does not exist."),

@@ -23,7 +23,6 @@ use crate::fault::Fault;
 use crate::link::{Feed, Link, Nothing, Outgoing, Supplier, Supply};
 use crate::retry;
 use crate::sign::{CONTENT_SHA256, Signer, Subject, UNSIGNED};
-use crate::wire;
 
 /// An XML answer larger than this is refused.
 pub(crate) const MAX_XML: usize = 8 * 1024 * 1024;
@@ -217,7 +216,11 @@ impl Client {
                 }
             }
         }
-        let connecting = timeout(site.config.timeouts.connect, wire::connect(site, bucket));
+        let host = site.host_name(bucket);
+        let connecting = timeout(
+            site.config.timeouts.connect,
+            http_pool::connect(&host, site.address.port, site.tls.as_ref()),
+        );
         let wire = match connecting.await {
             Ok(Ok(wire)) => wire,
             Ok(Err(e)) => {
@@ -258,7 +261,7 @@ impl Client {
         let mut seen = 0;
         loop {
             if let Ok(r) = timeout(idle, exchange.as_mut()).await {
-                return r;
+                return r.map_err(Fault::from);
             }
             let taken = feed.map_or(0, Feed::taken);
             if taken <= seen {
@@ -396,7 +399,7 @@ impl Answer {
         let Some((_, link, _)) = &mut self.held else { return Ok(None) };
         let idle = self.client.0.site.config.timeouts.idle;
         let out = match timeout(idle, link.frame(&mut self.body)).await {
-            Ok(out) => out,
+            Ok(out) => out.map_err(Fault::from),
             Err(_) => Err(stalled(idle)),
         };
         match &out {

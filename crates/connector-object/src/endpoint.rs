@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
-use http::{HeaderValue, Uri};
+use http::HeaderValue;
+use http_pool::{Address, tls_config};
 use runtime::{Clock, Random};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
 
 use crate::retry::Budget;
 
@@ -173,7 +172,11 @@ impl Endpoint {
     pub fn check(self) -> Result<Arc<Site>, Vec<String>> {
         let mut problems = Vec::new();
         let address = match Address::parse(&self.url) {
-            Ok(a) => Some(a),
+            Ok(a) if a.path.is_empty() => Some(a),
+            Ok(_) => {
+                problems.push("url: must have no path".to_owned());
+                None
+            }
             Err(p) => {
                 problems.push(p);
                 None
@@ -220,64 +223,6 @@ impl Endpoint {
             _ => Err(problems),
         }
     }
-}
-
-/// The address in the parts that are needed.
-#[derive(Debug, Clone)]
-pub(crate) struct Address {
-    pub(crate) secure: bool,
-    /// Host name or IP, no brackets.
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    /// As it goes into the `Host` header: with the port unless it is the scheme's own.
-    pub(crate) authority: String,
-}
-
-impl Address {
-    fn parse(url: &str) -> Result<Self, String> {
-        let uri: Uri = url.parse().map_err(|e| format!("url: {e}"))?;
-        let secure = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err("url: must start with http:// or https://".to_owned()),
-        };
-        let Some(authority) = uri.authority() else { return Err("url: has no host".to_owned()) };
-        if authority.as_str().contains('@') {
-            return Err("url: must hold no credentials".to_owned());
-        }
-        if uri.path_and_query().is_some_and(|p| p.as_str() != "/") {
-            return Err("url: must have no path".to_owned());
-        }
-        let default = if secure { 443 } else { 80 };
-        let port = authority.port_u16().unwrap_or(default);
-        let name = authority.host();
-        if name.is_empty() {
-            return Err("url: has no host".to_owned());
-        }
-        let host = name.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let authority = if port == default { name.to_owned() } else { format!("{name}:{port}") };
-        Ok(Self { secure, host, port, authority })
-    }
-}
-
-fn tls_config(ca_pem: Option<&[u8]>) -> Result<Arc<rustls::ClientConfig>, String> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(pem) = ca_pem {
-        let mut n = 0;
-        for cert in CertificateDer::pem_slice_iter(pem) {
-            let cert = cert.map_err(|e| format!("ca: {e}"))?;
-            roots.add(cert).map_err(|e| format!("ca: {e}"))?;
-            n += 1;
-        }
-        if n == 0 {
-            return Err("ca: no certificate in it".to_owned());
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| format!("tls: {e}"))?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// A checked endpoint together with what all its users learn and share.
@@ -343,10 +288,6 @@ impl Site {
         } else {
             self.address.host.clone()
         }
-    }
-
-    pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, String> {
-        ServerName::try_from(host.to_owned()).map_err(|e| format!("tls name {host}: {e}"))
     }
 }
 

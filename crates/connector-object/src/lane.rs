@@ -115,6 +115,7 @@ pub(crate) fn complete(target: &Meta, source: &Meta) -> Meta {
         xattrs: if target.xattrs.is_empty() { source.xattrs.clone() } else { target.xattrs.clone() },
         symlink: target.symlink.clone().or_else(|| source.symlink.clone()),
         hard_link: target.hard_link.clone().or_else(|| source.hard_link.clone()),
+        headers: if target.headers.is_empty() { source.headers.clone() } else { target.headers.clone() },
     }
 }
 

@@ -21,15 +21,17 @@ mod fault;
 mod lane;
 mod link;
 mod listing;
+mod mark;
 mod metadata;
 mod ops;
-mod retry;
+pub mod records;
 mod sign;
 mod source;
 mod tree;
 mod upload;
-mod wire;
 mod xml;
+
+use http_pool::retry;
 
 pub use client::Client;
 pub use endpoint::{Addressing, Credentials, Dialect, Endpoint, ListingMode, Secret, Site, Timeouts};
@@ -39,4 +41,5 @@ pub use ops::bucket::Bucket;
 pub use ops::list::{ListPage, ListQuery, ListedObject};
 pub use ops::multipart::{FoundPart, FoundUpload};
 pub use ops::object::{Condition, ObjectHead, PutOutcome};
+pub use records::{check_connection, check_sink, probe, sink};
 pub use tree::ObjectTree;

@@ -7,6 +7,9 @@
 //! and the COS and S3 FUSE clients. All are written under `x-amz-meta-`, which the S3 interfaces of
 //! COS, OSS and OBS store under their own prefix; read is any of the four prefixes.
 //!
+//! What an object has beside these words (system headers, user metadata of other tools) goes along from object
+//! to object as it is: [`Meta::headers`].
+//!
 //! Header values must be ASCII and header names lose their case, so paths are percent-encoded, the names
 //! of extended attributes are hexadecimal and their values base64. User metadata may hold 2 KiB in all:
 //! attributes that don't fit are left out and counted in [`UserMetadata::dropped_xattrs`].
@@ -14,7 +17,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use connector::{Meta, Stamp, TreePath, Xattr};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::civil;
 use crate::escape::{ascii, from_ascii, from_hex, push_hex};
@@ -92,6 +95,18 @@ names! {
 }
 
 const XATTR: &str = "wharf-x-";
+/// User metadata that [`Meta`]'s fields hold to the last bit, so that it is written from them.
+const OURS: [&str; 7] =
+    ["wharf", "wharf-hardlink", "file-mtime", "file-atime", "file-permissions", "file-owner", "file-group"];
+/// System headers that travel from object to object.
+const SYSTEM: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_LANGUAGE,
+    header::EXPIRES,
+];
 
 impl UserMetadata {
     pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
@@ -99,6 +114,9 @@ impl UserMetadata {
     }
 
     fn push(&mut self, name: HeaderName, value: String) -> bool {
+        if self.has(&name) {
+            return true;
+        }
         let cost = name.as_str().len() - OUR_PREFIX + value.len();
         let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) else { return false };
         if self.used + cost > LIMIT {
@@ -107,6 +125,22 @@ impl UserMetadata {
         self.used += cost;
         self.headers.push((name, value));
         true
+    }
+
+    /// What another object had. It comes before everything of ours: none of it may be lost.
+    fn carry(&mut self, headers: &[(Box<str>, Box<str>)]) {
+        for (name, value) in headers {
+            let Ok(name) = HeaderName::try_from(&**name) else { continue };
+            if name.as_str().starts_with(PREFIXES[0]) {
+                self.push(name, value.to_string());
+            } else if let Ok(value) = HeaderValue::from_str(value) {
+                self.headers.push((name, value));
+            }
+        }
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        self.headers.iter().any(|(n, _)| n == name)
     }
 
     fn number(&mut self, name: HeaderName, value: Option<u32>) {
@@ -126,9 +160,11 @@ impl UserMetadata {
 }
 
 impl MetadataDialect {
-    /// Spells `meta` and our stamp. The stamp comes first, so it always fits.
+    /// Spells `meta` and our stamp. The stamp comes before everything but what another object's headers hold:
+    /// only beside these may it find no room, and then the next run compares times instead.
     pub(crate) fn write(self, meta: &Meta, kind: ObjectKind, stamp: Option<&Stamp>) -> UserMetadata {
         let mut out = UserMetadata::default();
+        out.carry(&meta.headers);
         if let Some(s) = stamp {
             let text = format!("{};{};{}", ascii(s.run.as_bytes()), s.size, ascii(s.version.as_bytes()));
             out.push(STAMP, text);
@@ -238,9 +274,17 @@ pub fn read_metadata(headers: &HeaderMap) -> Meta {
     let mut meta = Meta::default();
     let (mut mtime, mut atime, mut mode) = (Ranked(None), Ranked(None), Ranked(None));
     let (mut uid, mut gid) = (Ranked(None), Ranked(None));
-    for (name, value) in headers {
-        let Some(name) = user_name(name) else { continue };
-        let Ok(text) = value.to_str().map(str::trim) else { continue };
+    for (header, value) in headers {
+        let Ok(text) = std::str::from_utf8(value.as_bytes()).map(str::trim) else { continue };
+        let Some(name) = user_name(header) else {
+            if SYSTEM.contains(header) {
+                keep_system(&mut meta, header, text);
+            }
+            continue;
+        };
+        if !OURS.contains(&name) && !name.starts_with(XATTR) {
+            meta.headers.push((format!("{}{name}", PREFIXES[0]).into(), text.into()));
+        }
         match name {
             "file-mtime" => mtime.offer(0, nanos(text)),
             "afm-mtime" => mtime.offer(1, seconds_ns(text)),
@@ -266,6 +310,7 @@ pub fn read_metadata(headers: &HeaderMap) -> Meta {
         }
     }
     meta.xattrs.sort_by(|a, b| a.name.cmp(&b.name));
+    meta.headers.sort_unstable();
     meta.mtime_ns = mtime.get();
     meta.atime_ns = atime.get();
     (meta.uid, meta.gid) = (uid.get(), gid.get());
@@ -274,6 +319,21 @@ pub fn read_metadata(headers: &HeaderMap) -> Meta {
         meta.symlink = (m & FILE_TYPE == SYMLINK).then(Box::default);
     }
     meta
+}
+
+/// Keeps a system header. `aws-chunked` is how the bytes once travelled and not what they are.
+fn keep_system(meta: &mut Meta, name: &HeaderName, text: &str) {
+    let plain: String;
+    let text = if *name == header::CONTENT_ENCODING && text.contains("aws-chunked") {
+        let codings = text.split(',').map(str::trim).filter(|c| !c.is_empty() && *c != "aws-chunked");
+        plain = codings.collect::<Vec<_>>().join(",");
+        plain.as_str()
+    } else {
+        text
+    };
+    if !text.is_empty() {
+        meta.headers.push((name.as_str().into(), text.into()));
+    }
 }
 
 fn nanos(text: &str) -> Option<i64> {

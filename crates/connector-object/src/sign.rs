@@ -2,7 +2,7 @@
 //!
 //! The signing key depends on the day only and is kept; the date's spelling is kept for a second. The
 //! canonical request is built in one buffer that is used again. Signed are `host`, `content-md5` and
-//! every `x-amz-*` header, as the scheme demands.
+//! every `x-amz-*` header, as the scheme demands. A value may be UTF-8, as user metadata of some tools is.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::hmac::{HMAC_SHA256, Key, sign};
@@ -132,7 +132,7 @@ impl Signer {
             self.names.push_str(name);
             text.push_str(name);
             text.push(':');
-            push_trimmed(text, value.to_str().unwrap_or_default());
+            push_trimmed(text, std::str::from_utf8(value.as_bytes()).unwrap_or_default());
             text.push('\n');
         }
         text.push('\n');

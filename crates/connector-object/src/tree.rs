@@ -5,15 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use connector::{EntryStream, Error, ErrorKind, Lane, ListRequest, Probe, Result, Tree, TreePath};
+use connector::{EntryStream, Error, ErrorKind, Lane, ListRequest, Probe, Result, Sweep, Tree, TreePath};
 
 use crate::client::Client;
 use crate::endpoint::Site;
+use crate::fault::Fault;
 use crate::lane::ObjectLane;
 use crate::listing::Listing;
+use crate::mark;
 use crate::metadata::MetadataDialect;
 use crate::ops::list::ListQuery;
-use crate::ops::multipart::UploadRef;
+use crate::ops::multipart::{FoundPart, UploadRef};
 use crate::ops::object::Condition;
 
 /// Longest key of an S3 object, in bytes.
@@ -139,24 +141,49 @@ impl Tree for ObjectTree {
         Ok(())
     }
 
-    async fn sweep(&self, older_than_s: u64) -> Result<u64> {
+    async fn sweep(&self, what: &Sweep) -> Result<u64> {
         let client = self.client();
-        let now = self.0.site.config.clock.now().0.saturating_mul(1000);
-        let age = i64::try_from(older_than_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
-        let limit = now.saturating_sub(age);
+        let limit = match i64::try_from(what.idle_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000) {
+            0 => i64::MAX,
+            idle => self.0.site.config.clock.now().0.saturating_mul(1000).saturating_sub(idle),
+        };
         let mut swept = 0;
         for u in client.list_uploads(&self.0.bucket, &self.0.prefix).await? {
             // An upload whose age can't be read is left alone.
             if u.initiated_ns == 0 || u.initiated_ns > limit {
                 continue;
             }
-            if let Ok(key) = std::str::from_utf8(&u.key) {
-                client.abort_upload(UploadRef { bucket: &self.0.bucket, key, id: &u.id }).await?;
-                swept += 1;
+            let Ok(key) = std::str::from_utf8(&u.key) else { continue };
+            let upload = UploadRef { bucket: &self.0.bucket, key, id: &u.id };
+            match may_go(&client, upload, what, limit).await {
+                Ok(true) => {
+                    client.abort_upload(upload).await?;
+                    swept += 1;
+                }
+                Ok(false) => {}
+                // Finished meanwhile, or not ours to look into.
+                Err(f) if matches!(f.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {}
+                Err(f) => return Err(f.into()),
             }
         }
         Ok(swept)
     }
+}
+
+/// Is it ours, and does nobody need it?
+async fn may_go(
+    client: &Client,
+    upload: UploadRef<'_>,
+    what: &Sweep,
+    limit: i64,
+) -> std::result::Result<bool, Fault> {
+    let last = client.list_parts(upload, mark::NUMBER - 1).await?;
+    let Some(mark) = last.iter().find(|p| mark::is_one(p, upload.key)) else { return Ok(false) };
+    if what.run.as_ref().is_some_and(|run| !mark::is_of(mark, run)) || mark.modified_ns > limit {
+        return Ok(false);
+    }
+    let idle = |parts: Vec<FoundPart>| parts.iter().all(|p| p.modified_ns <= limit);
+    Ok(what.idle_s == 0 || idle(client.list_parts(upload, 0).await?))
 }
 
 #[cfg(test)]

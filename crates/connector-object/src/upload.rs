@@ -1,9 +1,10 @@
 //! Writing in parts, and finding the parts of an interrupted run again.
 //!
 //! A server lists an unfinished upload without its metadata, so nothing says for which version of the
-//! source it was begun. Two checks make it safe to go on with one: a part that was found is kept only
-//! if the MD5 of the bytes that we would send is its ETag, and a finished object whose stamp or metadata
-//! turn out to be those of an older run gets its own by a copy onto itself.
+//! source it was begun. Three checks make it safe to go on with one: it carries our mark ([`crate::mark`]), so
+//! that no other tool's upload is taken; a part that was found is kept only if the MD5 of the bytes that we
+//! would send is its ETag; and a finished object whose stamp or metadata turn out to be those of an older run
+//! gets its own by a copy onto itself, where the server copies that much.
 
 use bytes::Bytes;
 use connector::{
@@ -14,12 +15,15 @@ use http::HeaderMap;
 use crate::checksum;
 use crate::fault::Fault;
 use crate::lane::{ObjectLane, collect, complete, condition};
+use crate::mark;
 use crate::metadata::{ObjectKind, UserMetadata, read_metadata, read_stamp};
 use crate::ops::multipart::{FoundPart, UploadRef};
 use crate::ops::object::{Condition, ObjectHead, Put};
 
 /// Of several unfinished uploads of a key this many, newest first, are looked at.
 const LOOKED_AT: usize = 3;
+/// No server copies more in one request.
+const COPYABLE: u64 = 5 << 30;
 
 fn put<'a>(lane: &'a ObjectLane, key: &'a str, metadata: &'a UserMetadata) -> Put<'a> {
     Put { bucket: &lane.place.bucket, key, metadata, condition: Condition::None }
@@ -33,6 +37,7 @@ pub(crate) async fn begin(lane: &ObjectLane, target: &Target, part_size: u64) ->
     let key = lane.place.key(&target.path)?;
     match find(lane, &key, target.size, part_size).await {
         Ok(Some((token, found))) => {
+            sign(lane, target, &key, &token).await;
             let done = found.into_iter().map(|p| PartDone {
                 number: p.number,
                 etag: Some(p.etag),
@@ -47,10 +52,19 @@ pub(crate) async fn begin(lane: &ObjectLane, target: &Target, part_size: u64) ->
     }
     let metadata = lane.user_metadata(target, &target.meta, ObjectKind::File);
     let token = lane.client.create_upload(put(lane, &key, &metadata)).await?;
+    sign(lane, target, &key, &token).await;
     Ok(Upload { token: token.into(), part_size, done: Vec::new() })
 }
 
-/// The newest upload of `key` whose parts are where ours would be.
+/// This run is at work on the upload. Without the mark it is as good, only nobody finds it again.
+async fn sign(lane: &ObjectLane, target: &Target, key: &str, token: &str) {
+    let mark = [mark::of(key, &target.stamp.run)];
+    if let Err(fault) = lane.client.put_part(reference(lane, key, token), mark::NUMBER, &mark).await {
+        tracing::debug!(%fault, "an upload goes without its mark");
+    }
+}
+
+/// The newest upload of `key` of ours whose parts are where they would be.
 async fn find(
     lane: &ObjectLane,
     key: &str,
@@ -61,8 +75,9 @@ async fn find(
     uploads.retain(|u| u.key == key.as_bytes());
     uploads.sort_by_key(|u| std::cmp::Reverse(u.initiated_ns));
     for u in uploads.into_iter().take(LOOKED_AT) {
-        let parts = lane.client.list_parts(reference(lane, key, &u.id)).await?;
-        if !parts.is_empty() && parts.iter().all(|p| fits(p, size, part_size)) {
+        let mut parts = lane.client.list_parts(reference(lane, key, &u.id), 0).await?;
+        let ours = parts.pop_if(|p| mark::is_one(p, key)).is_some();
+        if ours && !parts.is_empty() && parts.iter().all(|p| fits(p, size, part_size)) {
             return Ok(Some((u.id, parts)));
         }
     }
@@ -174,9 +189,16 @@ async fn mend(
     let Some(head) = lane.head(key).await? else {
         return Err(Error::new(ErrorKind::Changed, "the object went away after it was written"));
     };
-    let right =
-        read_stamp(&head.headers) == read_stamp(&headers) && head.metadata() == read_metadata(&headers);
+    let (is, should) = (head.metadata(), read_metadata(&headers));
+    // A server adds headers of its own (a content type).
+    let carried = should.headers.iter().all(|h| is.headers.contains(h));
+    let same = Meta { headers: Vec::new(), ..is } == Meta { headers: Vec::new(), ..should };
+    let right = read_stamp(&head.headers) == read_stamp(&headers) && same && carried;
     if right || head.etag != version {
+        return Ok(version);
+    }
+    if target.size > COPYABLE {
+        tracing::warn!(key, "an object of more than 5 GiB keeps the metadata of the run that began it");
         return Ok(version);
     }
     let from = (lane.place.bucket.as_str(), key);
@@ -196,7 +218,7 @@ mod tests {
 
     #[test]
     fn only_parts_in_our_places_fit() {
-        let part = |number, size| FoundPart { number, size, etag: "e".into() };
+        let part = |number, size| FoundPart { number, size, etag: "e".into(), modified_ns: 0 };
         assert!(fits(&part(1, 10), 25, 10) && fits(&part(3, 5), 25, 10));
         assert!(!fits(&part(3, 10), 25, 10) && !fits(&part(4, 10), 25, 10) && !fits(&part(1, 9), 25, 10));
         assert!(!fits(&part(u32::MAX, 1), 25, u64::MAX));

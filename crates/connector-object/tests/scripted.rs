@@ -253,10 +253,12 @@ async fn an_upload_found_again_sends_only_what_is_missing() {
         b"<R><Upload><Key>k</Key><UploadId>u7</UploadId><Initiated>2026-01-01T00:00:00Z</Initiated></Upload>\
 <Upload><Key>kk</Key><UploadId>u8</UploadId><Initiated>2026-01-02T00:00:00Z</Initiated></Upload></R>";
     let listed = b"<R><Part><PartNumber>1</PartNumber><ETag>\"5d41402abc4b2a76b9719d911017c592\"</ETag><Size>5</Size></Part>\
-<Part><PartNumber>2</PartNumber><ETag>\"00000000000000000000000000000000\"</ETag><Size>5</Size></Part></R>";
+<Part><PartNumber>2</PartNumber><ETag>\"00000000000000000000000000000000\"</ETag><Size>5</Size></Part>\
+<Part><PartNumber>10000</PartNumber><ETag>\"73bf9d8e75e50c0d160722bd310aed98\"</ETag><Size>200</Size></Part></R>";
     let server = Server::start(vec![
         Reply::ok("", uploads),
         Reply::ok("", listed),
+        Reply::ok("", b""),
         Reply::raw("HTTP/1.1 200 OK\r\nETag: \"new\"\r\nContent-Length: 0\r\n\r\n", b""),
     ])
     .await;
@@ -268,10 +270,42 @@ async fn an_upload_found_again_sends_only_what_is_missing() {
         |n: u32| Part { number: n, range: Range { start: u64::from(n - 1) * 5, end: u64::from(n) * 5 } };
     let one = lane.put_part(&t, &up, part(1), Chunks::of(&[b"hel", b"lo"])).await.unwrap();
     assert_eq!(one.digest, Some(connector::Digest::of(b"hello")));
-    assert_eq!(server.seen().len(), 2, "part 1 is there already");
+    assert!(server.seen()[2].starts_with("PUT /bkt/k?partNumber=10000&uploadId=u7"), "it is taken up");
+    assert_eq!(server.seen().len(), 3, "part 1 is there already");
     let two = lane.put_part(&t, &up, part(2), Chunks::of(&[b"world"])).await.unwrap();
     assert_eq!(two.etag.as_deref(), Some("new"));
-    assert!(server.seen()[2].starts_with("PUT /bkt/k?partNumber=2&uploadId=u7"));
+    assert!(server.seen()[3].starts_with("PUT /bkt/k?partNumber=2&uploadId=u7"));
+}
+
+/// The same parts in the same places, without our mark: another tool's.
+#[tokio::test]
+async fn an_upload_of_another_tool_is_left_alone() {
+    let uploads =
+        b"<R><Upload><Key>k</Key><UploadId>u7</UploadId><Initiated>2026-01-01T00:00:00Z</Initiated></Upload></R>";
+    for last in [
+        "",
+        "<Part><PartNumber>10000</PartNumber><ETag>\"0e4d6ea3a8ff2ea3a2c2b9dbd4a7ca0a\"</ETag><Size>200</Size></Part>",
+    ] {
+        let listed = format!(
+            "<R><Part><PartNumber>1</PartNumber><ETag>\"5d41402abc4b2a76b9719d911017c592\"</ETag><Size>5</Size></Part>{last}</R>"
+        );
+        let begun = b"<R><UploadId>new</UploadId></R>";
+        let server = Server::start(vec![
+            Reply::ok("", uploads),
+            Reply::ok("", listed.as_bytes()),
+            Reply::ok("", begun),
+            Reply::ok("", b""),
+        ])
+        .await;
+        let up = lane_of(&server).begin(&target("k", 10, Overwrite::Always), 5).await.unwrap();
+        assert_eq!((&*up.token, up.done.len()), ("new", 0));
+    }
+    // Nor does a sweep touch it.
+    let listed = b"<R><Part><PartNumber>10000</PartNumber><ETag>\"e\"</ETag><Size>200</Size></Part></R>";
+    let server = Server::start(vec![Reply::ok("", uploads), Reply::ok("", listed)]).await;
+    let tree = connector_object::ObjectTree::new(&endpoint(&server).check().unwrap(), "bkt", "").unwrap();
+    assert_eq!(connector::Tree::sweep(&tree, &connector::Sweep::idle(0)).await.unwrap(), 0);
+    assert_eq!(server.seen().len(), 2);
 }
 
 #[tokio::test]

@@ -201,12 +201,16 @@ impl Tree for PosixTree {
             .map_err(|e| fault(e, format_args!("sync {}", self.root.path.display())))
     }
 
-    async fn sweep(&self, older_than_s: u64) -> Result<u64> {
-        let root = self.root.clone();
-        let now_ns = runtime::Clock::system().now().0.saturating_mul(1000);
-        let age_ns = i64::try_from(older_than_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+    async fn sweep(&self, what: &connector::Sweep) -> Result<u64> {
+        let (root, run) = (self.root.clone(), what.run.clone());
+        let before_ns = match i64::try_from(what.idle_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000) {
+            0 => i64::MAX,
+            idle_ns => runtime::Clock::system().now().0.saturating_mul(1000).saturating_sub(idle_ns),
+        };
         let what = format!("sweep {}", root.path.display());
-        let swept = runtime::blocking(move || sweep::sweep(&root, now_ns.saturating_sub(age_ns))).await;
+        let swept =
+            runtime::blocking(move || sweep::sweep(&root, &sweep::Rule { before_ns, run: run.as_deref() }))
+                .await;
         swept.map_err(|e| Error::new(ErrorKind::Other, e))?.map_err(|e| fault(e, what))
     }
 }

@@ -74,6 +74,7 @@ pub(crate) fn merge(target: &Meta, source: &Meta) -> Meta {
         xattrs: if target.xattrs.is_empty() { source.xattrs.clone() } else { target.xattrs.clone() },
         symlink: target.symlink.clone().or_else(|| source.symlink.clone()),
         hard_link: target.hard_link.clone().or_else(|| source.hard_link.clone()),
+        headers: Vec::new(),
     }
 }
 

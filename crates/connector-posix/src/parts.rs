@@ -6,8 +6,12 @@
 //!
 //! ```text
 //! wharf-parts 1 <size> <part size> <boot id> <source version>
+//! run <run>
 //! part <number> <length> <crc64nvme>
 //! ```
+//!
+//! A run that begins, or goes on with what it finds, says so with a line of its own: nobody sweeps what is
+//! another's, and the line counts as a sign of life.
 //!
 //! After `kill -9` everything that was written is still in the page cache, so within one boot the log
 //! can be believed. After a crash of the machine a line may have reached the disk before the bytes it
@@ -37,6 +41,7 @@ use crate::temp::move_into_place;
 use crate::write::{Pen, finish_file, misplaced, refuse_ours, settle_mark, sync_dir};
 
 const MAGIC: &str = "wharf-parts 1";
+const RUN: &str = "run ";
 /// Longest log that is read: 10,000 parts of the object world and room for repetitions.
 const MAX_LOG: u64 = 16 * 1024 * 1024;
 const OPEN: i32 = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -59,6 +64,7 @@ pub(crate) fn begin(pen: &Pen<'_>, target: &Target, part_size: u64) -> Result<Up
         Some(done) => done,
         None => site.start(part_size)?,
     };
+    site.sign().map_err(|e| full_removes(&site, e, "sign"))?;
     Ok(Upload { token: site.stem.into(), part_size, done })
 }
 
@@ -122,6 +128,13 @@ impl<'a> Site<'a> {
         })
     }
 
+    /// This run is at work here.
+    fn sign(&self) -> io::Result<()> {
+        let append = libc::O_WRONLY | libc::O_APPEND | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let line = format!("{RUN}{}\n", self.target.stamp.run.escape_default());
+        self.open(&self.log(), append)?.write_all(line.as_bytes())
+    }
+
     /// What an interrupted run has left, if it can be used.
     fn found(&self, part_size: u64) -> Option<Vec<PartDone>> {
         let data = self.open(&self.data(), OPEN).ok()?;
@@ -163,6 +176,23 @@ impl<'a> Site<'a> {
         self.open(&temp, OPEN | libc::O_CREAT | libc::O_EXCL)?.write_all(text.as_bytes())?;
         sys::rename(self.dir.fd(), temp.as_bytes(), self.log().as_bytes(), 0)
     }
+}
+
+/// Is this a log that this run alone has worked on?
+pub(crate) fn is_log_of(log: &File, run: &str) -> bool {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    if io::Read::take(log, MAX_LOG).read_to_end(&mut text).is_err() {
+        return false;
+    }
+    let text = String::from_utf8_lossy(&text);
+    let (own, mut signed) = (run.escape_default().to_string(), false);
+    text.starts_with(MAGIC)
+        && text.lines().filter_map(|l| l.strip_prefix(RUN)).all(|of| {
+            signed = true;
+            of == own
+        })
+        && signed
 }
 
 fn boot_id() -> String {

@@ -42,6 +42,7 @@ pub(crate) fn refuse_ours(path: &TreePath) -> Result<()> {
 /// Writes an item of any kind but a directory.
 pub(crate) async fn put(pen: &Pen<'_>, target: &Target, mut body: Body) -> Result<Stored> {
     refuse_ours(&target.path)?;
+    pen.names.belong_to(&target.stamp.run);
     let meta = merge(&target.meta, body.meta());
     if meta.symlink.is_some() || meta.hard_link.is_some() {
         let digest = drain(&mut body).await?;

@@ -69,6 +69,10 @@ pub struct Meta {
     pub symlink: Option<Box<[u8]>>,
     /// First name, when the item is a further name of another file of the same tree.
     pub hard_link: Option<TreePath>,
+    /// What an object says of itself to its readers, for a destination that is an object too: system headers
+    /// (`content-type`, …) by their names and user metadata as `x-amz-meta-<name>`, without what the fields
+    /// above hold. Empty for files.
+    pub headers: Vec<(Box<str>, Box<str>)>,
 }
 
 /// Our mark on what we wrote: it makes a second run see that nothing changed, and a resumed run see

@@ -26,5 +26,5 @@ pub use nowhere::Nowhere;
 pub use path::{PathProblem, TreePath, display_bytes};
 pub use tree::{
     Body, EntryStream, Found, Lane, ListRequest, Overwrite, Part, PartDone, Probe, Range, Source, Stored,
-    Target, Tree, Upload,
+    Sweep, Target, Tree, Upload,
 };

@@ -56,7 +56,7 @@ impl Tree for Nowhere {
         Ok(())
     }
 
-    async fn sweep(&self, _older_than_s: u64) -> Result<u64> {
+    async fn sweep(&self, _what: &crate::Sweep) -> Result<u64> {
         Ok(0)
     }
 }

@@ -9,12 +9,14 @@
 //!
 //! Sources block and live on a thread of their own; sinks are asynchronous and live on one thread each
 //! (their futures need not be `Send`). One lane of a pipeline is one source and one sink; lanes share nothing, and a
-//! split is with one lane at a time.
+//! split is with one lane at a time. [`conformance`] is the suite that every sink runs.
 
 mod batch;
 mod book;
+pub mod conformance;
 mod sink;
 mod source;
+mod tray;
 
 pub use batch::{Batch, BatchBuilder, Headers, RecordRef, Split};
 pub use book::{Account, Books, Mark, Unit};
@@ -22,3 +24,4 @@ pub use sink::{
     Context, Endpoint, Host, Lag, Problem, RecordSink, Refused, Ruling, Secret, Settled, SharedHost,
 };
 pub use source::{GroupToken, Polled, RecordSource};
+pub use tray::{Ticket, Tray};

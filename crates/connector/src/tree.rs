@@ -35,6 +35,30 @@ pub struct ListRequest {
     pub xattrs: bool,
 }
 
+/// What [`Tree::sweep`] may take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sweep {
+    /// Only what nobody has touched for this long: no part of it was stored, and [`Lane::begin`] did not find
+    /// it again. 0 = all.
+    pub idle_s: u64,
+    /// Only what this run ([`Stamp::run`]) left and no other run has taken up.
+    pub run: Option<Box<str>>,
+}
+
+impl Sweep {
+    /// Whatever nobody has touched for this long.
+    #[must_use]
+    pub fn idle(seconds: u64) -> Self {
+        Self { idle_s: seconds, run: None }
+    }
+
+    /// What this run left. Only for a run that is over: what it has at work would go too.
+    #[must_use]
+    pub fn of_run(run: &str) -> Self {
+        Self { idle_s: 0, run: Some(run.into()) }
+    }
+}
+
 /// Result of [`Tree::probe`].
 #[derive(Debug, Clone, Default)]
 pub struct Probe {
@@ -72,11 +96,12 @@ pub trait Tree: Send + Sync + 'static {
     fn settle(&self) -> Result<()>;
 
     /// Removes what interrupted writes of ours have left (temporary files, unfinished multipart
-    /// uploads) under this tree, if they are older than `older_than_s` seconds. Returns how many.
+    /// uploads) under this tree, as far as `what` allows it. Returns how many. What is not known to be ours
+    /// stays: other tools' uploads, files whose names only look like ours.
     ///
     /// # Errors
     /// As listing.
-    async fn sweep(&self, older_than_s: u64) -> Result<u64>;
+    async fn sweep(&self, what: &Sweep) -> Result<u64>;
 }
 
 /// A sorted listing. Order: ascending bytes of the key, where a directory's key is its path plus `/`.
@@ -245,7 +270,8 @@ pub trait Lane {
     /// As `put`.
     async fn put_dir(&self, target: &Target) -> Result<()>;
 
-    /// Starts, or finds again, a write in parts.
+    /// Starts, or finds again, a write in parts. One that is found again is the run's own from then on, and
+    /// counts as touched ([`Sweep`]). There are 9,999 parts at most.
     ///
     /// # Errors
     /// As `put`.

@@ -25,6 +25,16 @@ pub enum Noun {
     ListFile,
     /// A task's receipt.
     Receipt,
+    /// A pipeline.
+    Pipeline,
+    /// A connection.
+    Connection,
+    /// A topic.
+    Topic,
+    /// A record of a topic.
+    Record,
+    /// A dead letter.
+    DeadLetter,
 }
 
 impl Noun {
@@ -42,6 +52,11 @@ impl Noun {
             Self::Directory => "directory",
             Self::ListFile => "list file",
             Self::Receipt => "receipt",
+            Self::Pipeline => "pipeline",
+            Self::Connection => "connection",
+            Self::Topic => "topic",
+            Self::Record => "record",
+            Self::DeadLetter => "dead letter",
         }
     }
 }
@@ -59,6 +74,8 @@ pub enum ErrorKind {
     InUse,
     /// One more would be too many.
     LimitExceeded,
+    /// Too much at once; later it may be taken.
+    Throttled,
     /// The operator's configuration forbids it.
     Denied,
     /// The source or destination can't be reached.

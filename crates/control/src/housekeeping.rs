@@ -11,7 +11,8 @@ const FLOWS_A_ROUND: u64 = 20;
 impl Control {
     /// Forgets ended tasks past the history's length and expired tokens, and asks the buckets of flows that
     /// are Starting (left by a crash) or Misconfigured again, and goes on with the removal of filesets that was
-    /// interrupted. To be called every few minutes; bounded.
+    /// interrupted; forgets deleted pipelines, and looks after instance syncs (every three minutes). Removes what interrupted
+    /// tasks left long ago. To be called every few minutes; bounded.
     ///
     /// # Errors
     /// `Internal`.
@@ -21,7 +22,18 @@ impl Control {
         let tasks_forgotten = self.forget_history(now).await?;
         let flows_changed = self.ask_flows_again().await?;
         self.release_again().await?;
-        Ok(Upkeep { tasks_forgotten, tokens_forgotten, flows_changed })
+        let leftovers_removed = self.sweep_leftovers().await?;
+        let (pipelines_forgotten, letters_forgotten) = self.forget_ended(now).await?;
+        let syncs = self.reconcile_if_due(now).await?;
+        Ok(Upkeep {
+            tasks_forgotten,
+            tokens_forgotten,
+            flows_changed,
+            pipelines_forgotten,
+            letters_forgotten,
+            syncs,
+            leftovers_removed,
+        })
     }
 
     async fn forget_history(&self, now: Timestamp) -> Result<u64> {
@@ -44,6 +56,14 @@ impl Control {
             }
         }
         Ok(n)
+    }
+
+    /// Deleted pipelines and letters that are done with are kept for a while.
+    async fn forget_ended(&self, now: Timestamp) -> Result<(u64, u64)> {
+        let kept = i64::try_from(self.0.limits.deleted_pipeline_seconds.saturating_mul(1_000_000));
+        let before = Timestamp(now.0.saturating_sub(kept.unwrap_or(i64::MAX)));
+        let pipelines = self.0.store.forget_pipelines(before).await?;
+        Ok((pipelines, self.0.store.forget_dead(None, before).await?))
     }
 
     async fn ask_flows_again(&self) -> Result<u64> {

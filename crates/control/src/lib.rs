@@ -11,19 +11,27 @@
 
 mod accounts;
 mod addresses;
+mod connections;
+mod dead;
+mod ends;
 mod error;
 mod filesets;
 mod flows;
 mod folder;
 mod housekeeping;
 mod idempotency;
+mod messages;
 mod nouns;
 mod overlap;
+mod pipelines;
 mod plan;
 mod receipts;
 mod resources;
 mod seams;
+mod sweep;
+mod sync;
 mod tasks;
+mod topics;
 mod usage;
 mod verify;
 
@@ -34,12 +42,18 @@ pub use addresses::{host_of, store_for_bucket};
 pub use error::{Error, ErrorKind, Noun, Result};
 pub use model::Plan;
 pub use nouns::{
-    Caller, FilesetChange, FlowChange, GivenKey, Limits, Live, NewAccount, NewFileset, NewFlow, NewTask,
-    Upkeep, Usage, Verification,
+    Caller, ClusterRef, ConnectionChange, ConnectionFilter, FetchedRecord, FilesetChange, FlowChange,
+    GivenKey, GroupOffset, Limits, Live, NewAccount, NewConnection, NewFileset, NewFlow, NewPipeline,
+    NewRecord, NewTask, NewTopic, PipelineChange, PipelineFilter, Produced, SyncKind, TopicChange,
+    TopicFilter, Transformed, Upkeep, Usage, Verification,
 };
+pub use pipelines::{datahub_id, pipeline_of};
 pub use receipts::ReportAccess;
-pub use seams::{Dispatch, Trees};
-pub use store::{EventsFrom, FlowFilter, Page, Span, TaskEvents, TaskFilter};
+pub use seams::{
+    Cluster, ClusterTopic, Dispatch, NoStreams, PartitionEnds, ReachedEnd, Streams, TopicConfig, Trees,
+};
+pub use store::{DeadFilter, DeadId, DeadTotals, EventsFrom, FlowFilter, Page, Span, TaskEvents, TaskFilter};
+pub use sync::Synced;
 
 use model::{Sealed, Timestamp};
 use runtime::{Clock, Random};
@@ -71,11 +85,17 @@ pub struct Control(Arc<Inner>);
 
 struct Inner {
     parts: Parts,
+    streams: Arc<dyn Streams>,
     keys: accounts::Keys,
     tokens: idempotency::Tokens,
     at_work: filesets::AtWork,
     counts: usage::Counts,
     plans: tokio::sync::Semaphore,
+    rates: messages::Rates,
+    /// When syncs were looked after last.
+    synced: std::sync::Mutex<Timestamp>,
+    verifications: Arc<tokio::sync::Semaphore>,
+    swept: sweep::Swept,
 }
 
 impl std::ops::Deref for Inner {
@@ -86,16 +106,27 @@ impl std::ops::Deref for Inner {
 }
 
 impl Control {
-    /// Puts the parts together. No I/O.
+    /// Puts the parts together, without connectors of records. No I/O.
     #[must_use]
     pub fn open(parts: Parts) -> Self {
+        Self::open_with(parts, Arc::new(NoStreams))
+    }
+
+    /// Puts the parts together. No I/O.
+    #[must_use]
+    pub fn open_with(parts: Parts, streams: Arc<dyn Streams>) -> Self {
         Self(Arc::new(Inner {
             parts,
+            streams,
             keys: accounts::Keys::default(),
             tokens: idempotency::Tokens::default(),
             at_work: filesets::AtWork::default(),
             counts: usage::Counts::default(),
             plans: tokio::sync::Semaphore::new(plan::AT_ONCE),
+            rates: messages::Rates::default(),
+            synced: std::sync::Mutex::default(),
+            verifications: Arc::new(tokio::sync::Semaphore::new(verify::AT_ONCE_OF_ALL)),
+            swept: sweep::Swept::default(),
         }))
     }
 

@@ -1,11 +1,21 @@
 //! What is handed in and out beside the model's nouns.
 
+mod streams;
+
 use std::collections::BTreeMap;
 
 use model::{
     AccountId, Credentials, DirectoryEnd, Door, FileSystemId, FilesetId, FlowId, ObjectEnd, Originator,
     Quota, Sealed, TaskId, TaskKind, TransferSpec,
 };
+
+pub use streams::{
+    ClusterRef, ConnectionChange, ConnectionFilter, FetchedRecord, GroupOffset, NewConnection, NewPipeline,
+    NewRecord, NewTopic, PipelineChange, PipelineFilter, Produced, SyncKind, TopicChange, TopicFilter,
+    Transformed,
+};
+
+pub(crate) use streams::SYNC;
 
 /// Who asks. Reads and changes are limited to the account's own flows, tasks and filesets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +63,20 @@ pub struct Limits {
     pub empty_seconds: u64,
     /// Milliseconds that a request waits for a fileset to be counted.
     pub count_wait_ms: u64,
+    /// Pipelines of one account that are not deleted.
+    pub pipelines_per_account: u32,
+    /// Connections of one account.
+    pub connections_per_account: u32,
+    /// Topics of one account.
+    pub topics_per_account: u32,
+    /// Seconds that a deleted pipeline can be read, and dead letters that are done with.
+    pub deleted_pipeline_seconds: u64,
+    /// Messages of one `send_messages`, and bytes of all of them.
+    pub messages_per_call: (u32, u64),
+    /// Names of a manifest that a verification holds at a time, 8 bytes each.
+    pub verified_names: u64,
+    /// Seconds after which what interrupted tasks left at their destinations is removed; 0 = never.
+    pub sweep_after_seconds: u64,
 }
 
 impl Default for Limits {
@@ -69,6 +93,13 @@ impl Default for Limits {
             // The SDKs give up after 10 s.
             empty_seconds: 8,
             count_wait_ms: 2000,
+            pipelines_per_account: 150,
+            connections_per_account: 150,
+            topics_per_account: 1000,
+            deleted_pipeline_seconds: 24 * 3600,
+            messages_per_call: (500, 8 * 1024 * 1024),
+            verified_names: 4_000_000,
+            sweep_after_seconds: 7 * 24 * 3600,
         }
     }
 }
@@ -273,4 +304,12 @@ pub struct Upkeep {
     pub tokens_forgotten: u64,
     /// Flows that were asked again and changed their state.
     pub flows_changed: u64,
+    /// Deleted pipelines that were forgotten.
+    pub pipelines_forgotten: u64,
+    /// Dead letters that were done with and are forgotten.
+    pub letters_forgotten: u64,
+    /// Syncs that were looked after.
+    pub syncs: u64,
+    /// Unfinished uploads and temporary files of ended tasks that were removed.
+    pub leftovers_removed: u64,
 }

@@ -13,7 +13,7 @@ use crate::{Control, Error, ErrorKind, FlowFilter, Page, Result, TaskFilter};
 const TASKS: u64 = 500;
 
 /// States of a task that still works, or may again.
-const UNFINISHED: [TaskStatus; 5] = [
+pub(crate) const UNFINISHED: [TaskStatus; 5] = [
     TaskStatus::Pending,
     TaskStatus::Executing,
     TaskStatus::Pausing,
@@ -22,13 +22,13 @@ const UNFINISHED: [TaskStatus; 5] = [
 ];
 
 /// A directory, and the roots as they are behind their links.
-struct Place {
+pub(crate) struct Place {
     at: PathBuf,
     real: HashMap<PathBuf, PathBuf>,
 }
 
 impl Place {
-    async fn of(root: &Path, path: &str) -> Result<Self> {
+    pub(crate) async fn of(root: &Path, path: &str) -> Result<Self> {
         let mut place = Self { at: PathBuf::new(), real: HashMap::new() };
         place.at = place.real(root).await?.join(path.trim_matches('/'));
         Ok(place)
@@ -47,7 +47,7 @@ impl Place {
     }
 
     /// Is `end` this directory, in it or around it?
-    async fn meets(&mut self, end: &DirectoryEnd) -> Result<bool> {
+    pub(crate) async fn meets(&mut self, end: &DirectoryEnd) -> Result<bool> {
         let other = self.real(&end.root).await?.join(end.path.trim_matches('/'));
         Ok(other.starts_with(&self.at) || self.at.starts_with(&other))
     }

@@ -1,13 +1,20 @@
 //! What the binary plugs in: connectors and the engine. Control names neither.
 
+mod streams;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use connector::Tree;
-use model::{Credentials, DirectoryEnd, MetadataDialect, ObjectEnd, ObjectStore, Plan, TaskId, TransferSpec};
+use model::{
+    Credentials, DirectoryEnd, MetadataDialect, ObjectEnd, ObjectStore, PipelineId, Plan, TaskId,
+    TransferSpec,
+};
 
 use crate::Live;
+
+pub use streams::{Cluster, ClusterTopic, NoStreams, PartitionEnds, ReachedEnd, Streams, TopicConfig};
 
 /// Turns ends into trees.
 ///
@@ -67,6 +74,12 @@ pub trait Dispatch: Send + Sync {
     fn live(&self, _task: &TaskId) -> Option<Live> {
         None
     }
+
+    /// There is a pipeline to work on.
+    fn wake_pipelines(&self) {}
+
+    /// This pipeline's status was changed by a user, or it is to be restarted, or has letters to replay.
+    fn signal_pipeline(&self, _pipeline: &PipelineId) {}
 
     /// What a transfer would do: the very run, dry, for at most about this time (then the plan says that
     /// it is partial). Writes nothing anywhere. `None` = this engine makes no plans.

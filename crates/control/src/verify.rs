@@ -5,10 +5,13 @@
 //! compare with. What is left has its size compared, and is counted apart: it was not proved.
 //!
 //! The work runs on a thread of its own with its own reactor, as lanes ask for, so that the server's
-//! other calls don't wait for it. It ends early when nobody waits for the answer any more. Memory holds
-//! one 8-byte hash per item, to find what the manifest does not know.
+//! other calls don't wait for it. It ends early when nobody waits for the answer any more. A few run at once;
+//! more wait for their turn.
+//!
+//! What is there and not in the manifest is found by the names' hashes, 8 bytes each. Of a large manifest only
+//! a share of them is held at a time, by the hash itself, and the destination is listed once for each share:
+//! that is little beside reading it.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::{BufRead, BufReader};
@@ -31,8 +34,10 @@ const AT_ONCE: usize = 16;
 const NAMED: usize = 1000;
 /// Longest line of a manifest, in bytes.
 const MAX_LINE: u64 = 16 * 1024;
-/// Items of a destination that are compared with the manifest at most.
-const MAX_ITEMS: usize = 20_000_000;
+/// Verifications that run at once.
+pub(crate) const AT_ONCE_OF_ALL: usize = 2;
+/// Shares of the names at most; what is not in one of them is not looked for.
+const MAX_SHARES: u64 = 64;
 
 /// One line of a manifest, as the engine writes it.
 #[derive(Deserialize)]
@@ -86,10 +91,12 @@ impl Control {
         let manifest = self.report_path(id, &receipt.manifest);
         let manifest = manifest.ok_or_else(|| Error::not_found(Noun::Receipt, id))?;
         let target = self.destination(&task).await?;
+        let turn = self.0.verifications.clone().acquire_owned().await.map_err(lost_call)?;
+        let names = self.0.limits.verified_names.max(1);
         let (answer, wait) = oneshot::channel();
         let expected = receipt.manifest_sha256;
         let thread = std::thread::Builder::new().name("verify".into()).spawn(move || {
-            let mut answer = answer;
+            let (mut answer, _turn) = (answer, turn);
             let reactor = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(reactor) => reactor,
                 Err(e) => return drop(answer.send(Err(lost_call(e)))),
@@ -97,7 +104,7 @@ impl Control {
             let local = tokio::task::LocalSet::new();
             let done = local.block_on(&reactor, async {
                 tokio::select! {
-                    done = verify(&target, &manifest, &expected) => Some(done),
+                    done = verify(&target, &manifest, &expected, names) => Some(done),
                     () = answer.closed() => None,
                 }
             });
@@ -126,7 +133,7 @@ impl Control {
     }
 }
 
-async fn verify(target: &Arc<dyn Tree>, manifest: &Path, expected: &str) -> Result<Verification> {
+async fn verify(target: &Arc<dyn Tree>, manifest: &Path, expected: &str, names: u64) -> Result<Verification> {
     let no_manifest = |e: std::io::Error| {
         Error::new(ErrorKind::NotFound(Noun::Receipt), format!("the manifest can't be read: {e}"))
     };
@@ -138,25 +145,58 @@ async fn verify(target: &Arc<dyn Tree>, manifest: &Path, expected: &str) -> Resu
         v.complete = false;
         return Ok(v);
     }
-    let lines = Lines { file: BufReader::new(File::open(manifest).map_err(no_manifest)?), broken: false };
-    let hasher = BuildHasherDefault::<DefaultHasher>::default();
-    let mut known = HashSet::new();
     let lane = target.lane();
+    let lines = Lines::of(manifest).map_err(no_manifest)?;
+    let mut count = 0_u64;
     let checks = futures_util::stream::iter(lines).map(|line| check(&*lane, line)).buffer_unordered(AT_ONCE);
     let mut checks = std::pin::pin!(checks);
     while let Some((path, found)) = checks.next().await {
-        if known.len() < MAX_ITEMS {
-            known.insert(hasher.hash_one(&path));
-        }
+        count += 1;
         record(&mut v, &path, found);
     }
-    if known.len() >= MAX_ITEMS {
-        // Of what is more than can be remembered nobody can say that it is extra.
+    let shares = count.div_ceil(names).max(1);
+    if shares > MAX_SHARES {
+        // Of what is in none of the shares nobody can say that it is extra.
         v.complete = false;
     }
-    find_extra(target, &mut v, |path| known.len() >= MAX_ITEMS || known.contains(&hasher.hash_one(path)))
-        .await;
+    for share in 0..shares.min(MAX_SHARES) {
+        let known = Names::of(manifest, share, shares).map_err(no_manifest)?;
+        find_extra(target, &mut v, |path| known.has(path)).await;
+    }
     Ok(v)
+}
+
+/// A share of the manifest's names: those whose hash has this remainder.
+struct Names {
+    hashes: Vec<u64>,
+    share: u64,
+    shares: u64,
+}
+
+impl Names {
+    fn of(manifest: &Path, share: u64, shares: u64) -> std::io::Result<Self> {
+        let mut hashes = Vec::new();
+        for line in Lines::of(manifest)? {
+            // What can't be read has been counted by the check.
+            let Ok(line) = line else { continue };
+            let hash = hash(&at_key(line.bytes().unwrap_or_default(), line.kind.as_deref()));
+            if hash % shares == share {
+                hashes.push(hash);
+            }
+        }
+        hashes.sort_unstable();
+        Ok(Self { hashes, share, shares })
+    }
+
+    /// Also true for what another share has to answer for.
+    fn has(&self, path: &[u8]) -> bool {
+        let hash = hash(path);
+        hash % self.shares != self.share || self.hashes.binary_search(&hash).is_ok()
+    }
+}
+
+fn hash(path: &[u8]) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(path)
 }
 
 fn record(v: &mut Verification, path: &[u8], found: Option<Found>) {
@@ -273,6 +313,12 @@ async fn find_extra(target: &Arc<dyn Tree>, v: &mut Verification, known: impl Fn
 struct Lines {
     file: BufReader<File>,
     broken: bool,
+}
+
+impl Lines {
+    fn of(manifest: &Path) -> std::io::Result<Self> {
+        Ok(Self { file: BufReader::new(File::open(manifest)?), broken: false })
+    }
 }
 
 impl Iterator for Lines {

@@ -690,6 +690,37 @@ async fn a_receipt_is_checked_against_the_destination() {
     assert_eq!(kind(c.verify_receipt(&you, &id).await), E::NotFound(Noun::Task));
 }
 
+/// However little of the names is held at a time, what is extra is found and nothing else is called so.
+#[tokio::test]
+async fn a_manifest_is_compared_in_shares_and_few_are_at_once() {
+    for verified_names in [1, 2, 5, 1000] {
+        let h = Harness::with(Limits { verified_names, ..Limits::default() }).await;
+        let (c, dst, id) = (&h.control, &h.world.directory, TaskId::from("t-1"));
+        c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+        let mut manifest = String::new();
+        for n in 0..12 {
+            dst.put(&format!("d/{n}"), b"12345", 1);
+            let line =
+                format!("{{\"path\":\"d/{n}\",\"size\":5,\"size_only\":true,\"outcome\":\"unchanged\"}}\n");
+            manifest.push_str(&line);
+        }
+        for extra in ["a", "d/x", "z"] {
+            dst.put(extra, b"?", 1);
+        }
+        h.complete("t-1", &manifest).await;
+        dst.slow.store(true, std::sync::atomic::Ordering::Relaxed);
+        let all = (0..5).map(|_| c.verify_receipt(&h.me, &id));
+        for v in futures_util::future::join_all(all).await {
+            let mut v = v.unwrap();
+            v.extra.sort();
+            assert_eq!(v.extra, ["a", "d/x", "z"], "{verified_names}");
+            assert!(v.complete && v.same == 12);
+        }
+        let (now, most) = *dst.verifying.lock().unwrap();
+        assert_eq!((now, most), (0, 2), "verifications at once");
+    }
+}
+
 #[tokio::test]
 async fn what_was_left_as_it_was_is_proved_as_far_as_it_is_known() {
     let h = Harness::new().await;

@@ -1,7 +1,7 @@
 //! Runs transfers: plans them, moves them over lanes, keeps their account, survives being killed.
 //!
-//! [`transfer::run`] is the way of a byte. [`dispatch`] takes tasks from the store and runs them,
-//! [`receipt`] has the proof of what was done.
+//! [`transfer::run`] is the way of a byte, [`pipeline`] the way of a record. [`dispatch`] takes tasks from the store and runs
+//! them, [`receipt`] has the proof of what was done.
 //!
 //! The engine knows trees, lanes and the ledger. It knows no HTTP and no SQL and names no connector.
 
@@ -9,6 +9,7 @@ pub mod decide;
 pub mod dispatch;
 pub mod journal;
 pub mod lanes;
+pub mod pipeline;
 pub mod receipt;
 pub mod select;
 pub mod transfer;

@@ -26,6 +26,7 @@ use crate::{Journal, Lanes, Select, Steer};
 
 mod body;
 mod book;
+mod check;
 mod clerk;
 mod content;
 mod dir;

@@ -62,7 +62,7 @@ impl Tree for Synthetic {
     fn settle(&self) -> Result<()> {
         Ok(())
     }
-    async fn sweep(&self, _older_than_s: u64) -> Result<u64> {
+    async fn sweep(&self, _what: &connector::Sweep) -> Result<u64> {
         Ok(0)
     }
 }

@@ -385,6 +385,97 @@ async fn pause_rests_resume_goes_on_cancel_cleans_up() {
     assert_eq!((s.aborts, s.uploads.len()), (1, 0));
 }
 
+/// What the reading back did not come to an end for is not right because it carries our mark.
+#[tokio::test]
+async fn a_check_that_fails_is_made_again_and_finds_what_is_wrong() {
+    for large in [false, true] {
+        for kind in [ErrorKind::Corrupt, ErrorKind::Changed, ErrorKind::Unavailable] {
+            let mut b = Bench::new(Style::Directory, Style::Bucket);
+            b.options.verify = true;
+            b.source.file("a", &[7; 50]);
+            if large {
+                b.source.file("a", &[7; 200]);
+            }
+            b.destination.script(Op::Open, "a", &[Mishap::Before(kind)]);
+            let out = b.run().await;
+            assert!(out.is_success(), "{kind:?} {:?}", out.failures);
+            let again = kind != ErrorKind::Unavailable;
+            let writes = b.destination.lock().writes.len();
+            assert_eq!(writes, if again { 2 } else { 1 }, "{kind:?}: wrong bytes are written again");
+            // And if it never comes to its end, it is no success.
+            b.destination.lock().nodes.clear();
+            b.destination.script(Op::Open, "a", &[Mishap::Before(kind); 20]);
+            let out = b.run().await;
+            assert_eq!((out.ledger.items.failed, out.ledger.items.written), (1, 0), "{kind:?}");
+        }
+    }
+}
+
+/// The grace is for items that are nearly there; a cancelled upload's parts are not waited for.
+#[tokio::test]
+async fn a_cancelled_upload_waits_for_no_part() {
+    for to in [Style::Bucket, Style::Directory] {
+        let from = if to == Style::Bucket { Style::Directory } else { Style::Bucket };
+        let mut b = Bench::new(from, to);
+        b.options.grace_ms = 3_600_000;
+        b.source.file("large", &[9; 5000]);
+        b.destination.script(Op::PutPart, "large", &[Mishap::Slow(3_600_000); 20]);
+        let job = b.job();
+        let (steer, destination) = (job.steer.clone(), b.destination.clone());
+        let run = tokio::time::timeout(std::time::Duration::from_secs(60), engine::transfer::run(job));
+        let (out, ()) = tokio::join!(run, async {
+            while destination.lock().uploads.is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            steer.wish(Wish::Cancel);
+        });
+        assert_eq!(out.unwrap().ended, Ended::Canceled);
+        let s = b.destination.lock();
+        assert_eq!((s.aborts, s.uploads.len(), s.parts.len()), (1, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_resumed_run_sweeps_what_its_attempts_left_and_a_first_one_does_not() {
+    let b = Bench::new(Style::Directory, Style::Bucket);
+    tree(&b);
+    let book = Arc::new(Book::default());
+    assert!(engine::transfer::run(journaled(b.job(), &book, None)).await.is_success());
+    assert!(b.destination.lock().sweeps.is_empty());
+    let again = journaled(b.job(), &book, book.last());
+    assert!(engine::transfer::run(again).await.is_success());
+    assert_eq!(b.destination.lock().sweeps, [connector::Sweep::of_run("run-1")]);
+}
+
+/// Size and time agree and there is no mark: the source's digest says nothing of what lies there.
+#[tokio::test]
+async fn a_receipt_claims_no_content_that_nobody_has_seen() {
+    for known in [None, Some(connector::Digest::of(b"hullo"))] {
+        let b = Bench::new(Style::Bucket, Style::Directory);
+        for (tree, content) in [(&b.source, "hello"), (&b.destination, "hullo")] {
+            tree.file("a", content.as_bytes());
+            let mut s = tree.lock();
+            let node = s.nodes.get_mut(&b"a"[..]).unwrap();
+            node.meta.mtime_ns = Some(1_700_000_000_000_000_000);
+        }
+        b.destination.lock().nodes.get_mut(&b"a"[..]).unwrap().modified_ns = 1_700_000_000_000_000_000;
+        b.source.lock().nodes.get_mut(&b"a"[..]).unwrap().digest = Some(connector::Digest::of(b"hello"));
+        b.destination.lock().nodes.get_mut(&b"a"[..]).unwrap().digest = known;
+        let reports = tempfile::tempdir().unwrap();
+        let mut job = b.job();
+        job.reports = Some(reports.path().to_owned());
+        let out = engine::transfer::run(job).await;
+        let text = std::fs::read_to_string(reports.path().join("manifest.jsonl")).unwrap();
+        if known.is_none() {
+            assert_eq!(out.ledger.items.unchanged, 1, "{text}");
+            assert!(text.contains("\"size_only\":true") && !text.contains("digest"), "{text}");
+        } else {
+            assert_eq!(out.ledger.items.written, 1, "known to differ: {text}");
+            assert_eq!(b.destination.content("a").unwrap(), b"hello");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_fenced_run_writes_nothing_more() {
     let b = Bench::new(Style::Directory, Style::Bucket);

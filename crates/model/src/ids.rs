@@ -49,6 +49,10 @@ ids! {
     FlowId,
     /// A task or subtask: `task-…`, `cfsmigrate-…`, `subtask-…`.
     TaskId,
+    /// A pipeline: `task-…`.
+    PipelineId,
+    /// A connection: `resource-…`, or the identifier that `wharf.toml` gives one (`ckafka-…`).
+    ConnectionId,
 }
 
 /// Microseconds since the Unix epoch.

@@ -15,11 +15,13 @@ mod transfer;
 
 pub use event::{Event, EventKind, MAX_MESSAGE, TaskEvent, presentable};
 pub use flow::{Flow, FlowStatus};
-pub use ids::{AccountId, FileSystemId, FilesetId, FlowId, ObjectStoreId, TaskId, Timestamp};
+pub use ids::{
+    AccountId, ConnectionId, FileSystemId, FilesetId, FlowId, ObjectStoreId, PipelineId, TaskId, Timestamp,
+};
 pub use ledger::{Imbalance, Ledger, Outcome, Tally};
 pub use pipeline::{
-    Connection, ConnectionId, DeadLetter, DeadStatus, DipTopic, EndKind, OnFailure, Pipeline,
-    PipelineDirection, PipelineEnd, PipelineId, PipelineStatus, Stage,
+    Connection, DeadLetter, DeadStatus, DipTopic, EndKind, OnFailure, Pipeline, PipelineDirection,
+    PipelineEnd, PipelineStatus, Stage,
 };
 pub use place::{
     Account, Declared, Dialect, FileSystem, Fileset, FilesetStatus, ObjectStore, Origin, Product, Quota,

@@ -5,15 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{AccountId, Ledger, Origin, Sealed, Timestamp};
-
-/// Identifier of a pipeline: `task-…`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PipelineId(pub String);
-
-/// Identifier of a connection: `resource-…`, or the identifier that `wharf.toml` gives one (`ckafka-…`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub String);
+use crate::{AccountId, ConnectionId, Ledger, Origin, PipelineId, Sealed, Timestamp};
 
 /// Which connector an end is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -260,6 +252,8 @@ pub enum Stage {
 pub enum DeadStatus {
     /// It waits for somebody.
     Waiting,
+    /// It is on its way through its pipeline once more.
+    Replaying,
     /// It was replayed and written.
     Replayed,
     /// Somebody dropped it.

@@ -16,7 +16,16 @@ pub struct ByteBudget {
 /// The right to hold some bytes; given back when dropped.
 #[derive(Debug)]
 pub struct Lease {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    /// Gives back what is beyond `bytes`.
+    pub fn shrink(&mut self, bytes: u64) {
+        let keep = usize::try_from(bytes.div_ceil(BLOCK).max(1)).unwrap_or(usize::MAX);
+        let beyond = self.permit.num_permits().saturating_sub(keep);
+        drop(self.permit.split(beyond));
+    }
 }
 
 impl ByteBudget {
@@ -44,7 +53,7 @@ impl ByteBudget {
     pub async fn lease(&self, bytes: u64) -> Lease {
         let blocks = u32::try_from(bytes.div_ceil(BLOCK).max(1)).unwrap_or(self.total).min(self.total);
         match self.blocks.clone().acquire_many_owned(blocks).await {
-            Ok(permit) => Lease { _permit: permit },
+            Ok(permit) => Lease { permit },
             // The semaphore is never closed.
             Err(_) => std::future::pending().await,
         }
@@ -62,5 +71,10 @@ mod tests {
         assert_eq!(b.free(), 0);
         drop(l);
         assert_eq!(b.free(), 10 * BLOCK);
+        let mut l = b.lease(8 * BLOCK).await;
+        l.shrink(3 * BLOCK - 1);
+        assert_eq!(b.free(), 7 * BLOCK);
+        l.shrink(u64::MAX);
+        assert_eq!(b.free(), 7 * BLOCK);
     }
 }

@@ -15,4 +15,4 @@ pub use clock::{Clock, Micros};
 pub use random::Random;
 pub use rate::{Bandwidth, TokenBucket};
 pub use shutdown::Shutdown;
-pub use spawn::{TaskKind, aside, blocking, spawn, spawn_local};
+pub use spawn::{TaskKind, aside, blocking, spawn, spawn_local, spawn_on};

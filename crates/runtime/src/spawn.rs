@@ -21,6 +21,10 @@ pub enum TaskKind {
     ListAhead,
     /// Works on the items of a lane.
     LaneWork,
+    /// Runs one pipeline.
+    RunPipeline,
+    /// Calls the store for a lane.
+    Record,
     /// Does upkeep now and then (expiry, sweeping).
     Housekeeping,
     /// Waits for a signal.
@@ -40,6 +44,16 @@ where
 {
     tracing::trace!(?kind, "spawn");
     tokio::spawn(future)
+}
+
+/// Spawns on another runtime: for what must not depend on a thread that may end before it does.
+pub fn spawn_on<F>(runtime: &tokio::runtime::Handle, kind: TaskKind, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tracing::trace!(?kind, "spawn");
+    runtime.spawn(future)
 }
 
 /// Spawns on the current thread's `LocalSet`.

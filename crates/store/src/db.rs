@@ -314,6 +314,35 @@ impl Tx {
         Ok(())
     }
 
+    /// Keeps two requests from counting the same things of an account at once.
+    pub(crate) async fn hold_account(&mut self, what: &str, account: &model::AccountId) -> Result<()> {
+        if let Self::Postgres(tx) = self {
+            sqlx::query("SELECT pg_advisory_xact_lock(7741, hashtext($1))")
+                .bind(format!("{what}/{account}"))
+                .execute(&mut **tx)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A statement whose text was put together ([`Conditions`](crate::query::Conditions)).
+    pub(crate) async fn execute_built(&mut self, sql: String, values: Vec<Value>) -> Result<u64> {
+        let sql = sqlx::AssertSqlSafe(sql).into_sql_str();
+        Ok(match self {
+            Self::Sqlite(tx) => bound!(sql, values).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx) => bound!(sql, values).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// A question whose text was put together.
+    pub(crate) async fn rows_built(&mut self, sql: String, values: Vec<Value>) -> Result<Vec<Row>> {
+        let sql = sqlx::AssertSqlSafe(sql).into_sql_str();
+        Ok(match self {
+            Self::Sqlite(tx) => all_rows!(Row::Sqlite, &mut **tx, sql, values),
+            Self::Postgres(tx) => all_rows!(Row::Postgres, &mut **tx, sql, values),
+        })
+    }
+
     pub(crate) async fn commit(self) -> Result<()> {
         match self {
             Self::Sqlite(tx) => tx.commit().await?,

@@ -13,12 +13,16 @@
 //! What it is not: it knows no rule of the products (that is `control`) and never opens a secret
 //! ([`Sealed`](model::Sealed) goes in and comes out sealed; [`SealKey`] is for whoever may).
 
+mod connections;
 mod db;
+mod dead;
 mod error;
 mod events;
 mod filter;
 mod flows;
 mod journal;
+mod pipeline_runs;
+mod pipelines;
 mod places;
 mod query;
 mod records;
@@ -30,9 +34,12 @@ mod store;
 mod tasks;
 mod tokens;
 
+pub use dead::{DeadFilter, DeadId, DeadTotals, Queued};
 pub use error::{Error, ErrorKind, Result};
 pub use events::{EVENTS_KEPT, EventsFrom, TaskEvents};
 pub use filter::{FlowFilter, Page, Span, TaskFilter};
 pub use journal::{Checkpoint, Finish, JournalEntry, Wish};
+pub use pipeline_runs::{PipelineEntry, PipelineMark, PipelineWish};
+pub use pipelines::{PipelineNeeds, PipelineOrder};
 pub use seal::{Purpose, SealKey};
 pub use store::{Options, Store};

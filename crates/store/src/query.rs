@@ -23,7 +23,7 @@ impl Conditions {
         self.text.push_str(condition);
     }
 
-    fn bind(&mut self, v: impl Into<Value>) -> String {
+    pub(crate) fn bind(&mut self, v: impl Into<Value>) -> String {
         self.values.push(v.into());
         format!("${}", self.values.len())
     }
@@ -54,6 +54,34 @@ impl Conditions {
             let place = self.bind(needle);
             self.add(&format!("REPLACE({column}, {place}, '') <> {column}"));
         }
+    }
+
+    /// Is one of what `select` finds for this value.
+    pub(crate) fn within<V: Into<Value>>(&mut self, column: &str, select: &str, v: V) {
+        let place = self.bind(v);
+        self.add(&format!("{column} IN ({select} {place})"));
+    }
+
+    /// From `low` on and less than `high`.
+    pub(crate) fn between(&mut self, column: &str, low: i64, high: i64) {
+        let (low, high) = (self.bind(low), self.bind(high));
+        self.add(&format!("{column} >= {low} AND {column} < {high}"));
+    }
+
+    /// One of these columns contains this text.
+    pub(crate) fn contains_any(&mut self, columns: &[&str], needle: Option<&str>) {
+        if let Some(needle) = needle.filter(|n| !n.is_empty()) {
+            let place = self.bind(needle);
+            let each: Vec<String> =
+                columns.iter().map(|c| format!("REPLACE({c}, {place}, '') <> {c}")).collect();
+            self.add(&format!("({})", each.join(" OR ")));
+        }
+    }
+
+    /// The text of the conditions so far (` WHERE …`) and their values, for a statement that is no plain question.
+    pub(crate) fn parts(self) -> Result<(String, Vec<Value>)> {
+        self.check()?;
+        Ok((self.text, self.values))
     }
 
     pub(crate) fn span(&mut self, column: &str, span: Span) {

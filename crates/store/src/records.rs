@@ -9,6 +9,7 @@ mod flow;
 #[cfg(test)]
 #[allow(clippy::wildcard_imports)]
 mod golden;
+mod pipeline;
 mod place;
 mod task;
 mod words;
@@ -19,11 +20,14 @@ use serde::{Deserialize, Serialize};
 use model::Sealed;
 
 pub(crate) use flow::FlowRecord;
+pub(crate) use pipeline::{
+    ConnectionRecord, DipTopicRecord, HeaderList, PipelineRecord, decode_headers, encode_headers,
+};
 pub(crate) use place::{AccountRecord, FileSystemRecord, FilesetRecord, ObjectStoreRecord};
 pub(crate) use task::{AccountBook, OutcomeRecord, ReceiptRecord, SpecRecord};
 pub(crate) use words::{
-    event_kind_name, originator_name, parse_door, parse_event_kind, parse_originator, parse_status,
-    parse_task_kind, task_kind_name,
+    dead_status_name, event_kind_name, originator_name, parse_dead_status, parse_door, parse_event_kind,
+    parse_originator, parse_stage, parse_status, parse_task_kind, stage_name, task_kind_name,
 };
 
 use crate::{Error, ErrorKind, Result};

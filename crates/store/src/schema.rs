@@ -5,8 +5,11 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use crate::db::{Db, Durability, values};
 use crate::{Error, ErrorKind, Purpose, Result, SealKey};
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_events.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_events.sql"),
+    include_str!("../migrations/0003_pipelines.sql"),
+];
 
 /// The plain text of the value that tells whether the master key is the right one.
 const CHECK: &str = "wharf";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Account, FileSystem, Fileset, Flow, ObjectStore};
+use model::{Account, Connection, DipTopic, FileSystem, Fileset, Flow, ObjectStore, Pipeline};
 
 use crate::db::Db;
 use crate::flows::Catalogue;
@@ -17,11 +17,14 @@ pub struct Options {
     /// Batch tasks of one flow that may run at once; 0 = no limit. With several servers over one
     /// PostgreSQL it may be passed by one per server.
     pub tasks_per_flow: u32,
+    /// Dead letters that one pipeline may have waiting, and bytes of all of them. Beyond, nothing more is kept: the pipeline stops at
+    /// the next one and says so. Nothing is ever dropped to make room.
+    pub dead_letters: (u64, u64),
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 2, tasks_per_flow: 4 }
+        Self { connections: 2, tasks_per_flow: 4, dead_letters: (100_000, 256 * 1024 * 1024) }
     }
 }
 
@@ -38,6 +41,9 @@ pub(crate) struct Inner {
     pub(crate) filesets: Shelf<Fileset>,
     pub(crate) flows: Shelf<Arc<Flow>>,
     pub(crate) flows_by_id: Catalogue,
+    pub(crate) connections: Shelf<Connection>,
+    pub(crate) topics: Shelf<DipTopic>,
+    pub(crate) pipelines: Shelf<Arc<Pipeline>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -67,6 +73,9 @@ impl Store {
             filesets: Shelf::new(alone),
             flows: Shelf::new(alone),
             flows_by_id: Catalogue::default(),
+            connections: Shelf::new(alone),
+            topics: Shelf::new(alone),
+            pipelines: Shelf::new(alone),
         })))
     }
 

@@ -126,7 +126,7 @@ async fn meddle(s: Store, writer: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn events_of_many_writers_have_numbers_without_gaps() {
     for db in Database::each() {
-        let s = db.open_with(Options { connections: 8, tasks_per_flow: 0 }).await;
+        let s = db.open_with(Options { connections: 8, tasks_per_flow: 0, ..Options::default() }).await;
         let id = TaskId::from("t-1");
         s.insert_task(&task("t-1", None), 0).await.unwrap();
         s.claim_next("w", at(0), LEASE).await.unwrap().unwrap();
@@ -183,8 +183,18 @@ async fn a_database_of_the_first_schema_is_brought_up() {
         s.insert_task(&task("t-1", None), 0).await.unwrap();
         s.close().await;
         drop(s);
-        backends::sql(&db.url, &["DROP TABLE task_events", "DELETE FROM schema_version WHERE version > 1"])
-            .await;
+        let later = [
+            "DROP TABLE task_events",
+            "DROP TABLE connections",
+            "DROP TABLE dip_topics",
+            "DROP TABLE pipelines",
+            "DROP TABLE pipeline_uses",
+            "DROP TABLE pipeline_state",
+            "DROP TABLE pipeline_marks",
+            "DROP TABLE dead_letters",
+            "DELETE FROM schema_version WHERE version > 1",
+        ];
+        backends::sql(&db.url, &later).await;
         let s = db.open().await;
         let id = TaskId::from("t-1");
         assert_eq!(s.events(&id, EventsFrom::After(0), 9).await.unwrap(), TaskEvents::default());

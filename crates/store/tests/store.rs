@@ -176,7 +176,7 @@ async fn ids_are_unique_and_counts_have_limits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_workers_claim_and_each_task_is_got_once() {
     for db in Database::each() {
-        let s = db.open_with(Options { connections: 8, tasks_per_flow: 0 }).await;
+        let s = db.open_with(Options { connections: 8, tasks_per_flow: 0, ..Options::default() }).await;
         for i in 0..40 {
             s.insert_task(&task(&format!("t-{i}"), None), 0).await.unwrap();
         }

@@ -3,6 +3,10 @@
 //! A peer that isn't installed is an `Err(reason)`; a test prints `SKIPPED: {reason}` and returns. All
 //! of it blocks; call it outside of async code or on the blocking pool.
 
+mod mariadb;
+
+pub use mariadb::{MariaDb, mariadb};
+
 use crate::s3::{Client, Request};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
@@ -44,6 +48,16 @@ impl Server {
         let program = command.get_program().to_string_lossy().into_owned();
         let started = command.stdin(Stdio::null()).stdout(log).stderr(twin).process_group(0).spawn();
         Ok(Self { child: started.map_err(|e| format!("can't start {program}: {e}"))?, dir })
+    }
+
+    /// Starts another process in the place of one that has ended.
+    fn again(&mut self, mut command: Command) -> Result<(), String> {
+        let log = self.dir.path().join("server.log");
+        let log = std::fs::File::options().append(true).open(log).map_err(|e| e.to_string())?;
+        let twin = log.try_clone().map_err(|e| e.to_string())?;
+        let started = command.stdin(Stdio::null()).stdout(log).stderr(twin).process_group(0).spawn();
+        self.child = started.map_err(|e| format!("can't start it again: {e}"))?;
+        Ok(())
     }
 
     /// Waits until `ready` says yes.
@@ -163,6 +177,28 @@ impl Postgres {
         command.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string(), name]);
         run(command)?;
         Ok(format!("postgres://postgres@127.0.0.1:{}/{name}", self.port))
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops it as a crash would and starts it again on its data.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub fn restart(&self) -> Result<(), String> {
+        let dir = self.server.dir.path();
+        let program = self.bin.join("pg_ctl");
+        let mut command = if is_root() { Command::new("runuser") } else { Command::new(&program) };
+        if is_root() {
+            command.args(["-u", "postgres", "--"]).arg(&program);
+        }
+        command.current_dir("/").arg("-D").arg(dir.join("data")).arg("-l").arg(dir.join("again.log"));
+        command.args(["-m", "immediate", "-w", "-t", "30", "restart"]);
+        run(command)
     }
 }
 

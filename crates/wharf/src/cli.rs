@@ -1,8 +1,12 @@
 //! The command line: what can be said, and nothing of how it is done.
 
+mod pipelines;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use pipelines::{ConnectionCommand, DeadCommand, PipelineCommand, Which as DeadWhich};
 
 /// Moves data between clouds' APIs and systems you run, and accounts for every item.
 #[derive(Debug, Parser)]
@@ -45,6 +49,15 @@ pub enum Command {
     /// Tasks of a server.
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Pipelines of a server: standing flows of records.
+    #[command(subcommand)]
+    Pipeline(PipelineCommand),
+    /// Connections of a server: systems that pipelines lead to.
+    #[command(subcommand)]
+    Connection(ConnectionCommand),
+    /// Dead letters: records that could not go on.
+    #[command(subcommand)]
+    Dead(DeadCommand),
     /// The resource catalogue of a server: file systems and object stores.
     #[command(subcommand)]
     Resource(ResourceCommand),
@@ -54,6 +67,9 @@ pub enum Command {
     /// Receipts: what a finished task can prove.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Transforms of streams.
+    #[command(subcommand)]
+    Transform(TransformCommand),
     /// Start everything in a temporary folder and move a real tree through two clouds' APIs.
     Demo(DemoArgs),
     /// Print which fields of which API are honoured, stored or refused.
@@ -94,9 +110,9 @@ pub enum Fsync {
 /// `wharf copy`
 #[derive(Debug, Args)]
 pub struct CopyArgs {
-    /// A directory, a file, or s3://bucket/prefix/
+    /// A directory, a file, s3://bucket/prefix/ or s3://bucket/key
     pub source: String,
-    /// A directory, or s3://bucket/prefix/
+    /// A directory or s3://bucket/prefix/; for a single file or object also its new name
     pub destination: String,
     /// What to do where the destination already has the name.
     #[arg(long, value_enum, default_value = "if-changed")]
@@ -120,6 +136,9 @@ pub struct CopyArgs {
     /// https://bucket.host/key instead of https://host/bucket/key
     #[arg(long)]
     pub virtual_host: bool,
+    /// Further certificate authorities to trust, PEM.
+    #[arg(long, env = "AWS_CA_BUNDLE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Threads that move data; 0 = two for each core, at most 8.
     #[arg(long, default_value_t = 0)]
     pub lanes: usize,
@@ -141,6 +160,10 @@ pub struct CopyArgs {
     /// Also keep extended attributes.
     #[arg(long)]
     pub xattrs: bool,
+    /// After a success, remove unfinished uploads and temporary files of wharf's that nobody has touched for so
+    /// long at the destination (45s, 30m, 12h, 7d), or "never". Other tools' are never touched.
+    #[arg(long, default_value = "7d", value_name = "AGE", value_parser = crate::config::parse_age)]
+    pub sweep_after: crate::config::Age,
     /// Write a manifest: one JSON line for each item with size, digest and outcome.
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
@@ -148,6 +171,27 @@ pub struct CopyArgs {
     #[arg(long, short)]
     pub quiet: bool,
     /// Print the ledger as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `wharf transform`
+#[derive(Debug, Subcommand)]
+pub enum TransformCommand {
+    /// Show what each step makes of some text, by the code of a pipeline and without a server.
+    Try(TryArgs),
+}
+
+/// `wharf transform try`
+#[derive(Debug, Args)]
+pub struct TryArgs {
+    /// File with a TransformsParam or TransformParam of CreateDatahubTask, or with the whole request, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub spec: PathBuf,
+    /// One record. Otherwise each line of the input is one; on a terminal the specification's Content is taken.
+    #[arg(long, value_name = "TEXT")]
+    pub value: Option<String>,
+    /// One JSON object for each record.
     #[arg(long)]
     pub json: bool,
 }

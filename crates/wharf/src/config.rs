@@ -5,6 +5,7 @@
 //! misspelt setting must not be silently without effect.
 
 mod broker;
+mod connections;
 mod reader;
 mod sections;
 mod size;
@@ -14,8 +15,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use broker::BrokerConfig;
+pub use connections::ConnectionConfig;
 pub use sections::{Config, LogFormat, SecretSource};
-pub use size::parse_size;
+pub use size::{Age, parse_age, parse_size};
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +98,7 @@ pub fn missing_on_this_machine(config: &Config) -> Vec<Problem> {
             .chain(config.broker.iter().flat_map(|b| {
                 b.users.iter().map(|(name, secret)| (format!("broker.user {name}"), Some(secret)))
             }))
+            .chain(config.connections.iter().map(|c| (format!("connection {}", c.id), c.secret.as_ref())))
             .chain([("state.database_url".to_owned(), config.state.url.as_ref())]);
     for (key, secret) in secrets {
         if let Some(Err(message)) = secret.map(crate::serve::reveal) {
@@ -104,7 +107,9 @@ pub fn missing_on_this_machine(config: &Config) -> Vec<Problem> {
     }
     let tls = config.listen.tls.iter().chain(config.broker.iter().filter_map(|b| b.tls.as_ref()));
     let tls = tls.flat_map(|(certificate, key)| [certificate, key]);
-    for file in tls.chain(config.object_stores.iter().filter_map(|o| o.ca_file.as_ref())) {
+    let authorities = (config.object_stores.iter().filter_map(|o| o.ca_file.as_ref()))
+        .chain(config.connections.iter().filter_map(|c| c.ca_file.as_ref()));
+    for file in tls.chain(authorities) {
         if let Err(e) = std::fs::File::open(file) {
             add(file.display().to_string(), e.to_string());
         }

@@ -16,11 +16,12 @@ mod init;
 mod progress;
 mod remote;
 mod serve;
+mod transform;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use cli::{Cli, Command};
+use cli::{Cli, Command, TransformCommand};
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Init { file, force } => init::init(&file, force),
         Command::Copy(args) => copy::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Transform(TransformCommand::Try(args)) => transform::run(&args),
         Command::Coverage { json, write } => coverage::run(json, write.as_deref()),
         remote => remote::run(remote),
     }

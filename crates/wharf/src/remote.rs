@@ -1,8 +1,10 @@
-//! The commands that speak to a server: `wharf flow`, `task`, `resource`, `account`, `receipt`.
+//! The commands that speak to a server: `wharf flow`, `task`, `pipeline`, `connection`, `dead`, `resource`, `account`, `receipt`.
 
 mod accounts;
+mod dead;
 mod events;
 mod flows;
+mod pipelines;
 mod receipts;
 mod resources;
 mod tasks;
@@ -48,6 +50,9 @@ pub fn run(command: Command) -> ExitCode {
         match command {
             Command::Flow(c) => flows::run(&client, c).await,
             Command::Task(c) => tasks::run(&client, c, server.json).await,
+            Command::Pipeline(c) => pipelines::run(&client, c).await,
+            Command::Connection(c) => pipelines::connections(&client, c).await,
+            Command::Dead(c) => dead::run(&client, c).await,
             Command::Resource(c) => resources::run(&client, c).await,
             Command::Account(c) => accounts::run(&client, c).await,
             Command::Receipt(c) => receipts::run(&client, c).await,
@@ -104,6 +109,9 @@ fn server_of(command: &Command) -> &Server {
             | A::Enable { server, .. },
         )
         | Command::Receipt(P::Show { server, .. } | P::Verify { server, .. }) => server,
+        Command::Pipeline(c) => c.server(),
+        Command::Connection(c) => c.server(),
+        Command::Dead(c) => c.server(),
         _ => unreachable!("only commands for a server come here"),
     }
 }

@@ -9,21 +9,25 @@ mod broker;
 mod catalogue;
 mod pages;
 mod quota;
+mod streams;
 mod trees;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use control::{Control, Parts};
+use engine::pipeline::{Stored, Supervisor};
 use runtime::{Bandwidth, ByteBudget, Clock, Random, Shutdown, TaskKind};
 use store::{SealKey, Store};
 
 use crate::config::{self, Config, LogFormat, SecretSource};
 
 /// Upkeep runs this often.
-const HOUSEKEEPING: Duration = Duration::from_secs(300);
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// Pipelines that run at once.
+const PIPELINES: usize = 64;
 
 /// A running server.
 pub struct Running {
@@ -31,9 +35,26 @@ pub struct Running {
     pub address: SocketAddr,
     stop: Shutdown,
     ended: tokio::task::JoinHandle<std::io::Result<()>>,
-    engine: engine::dispatch::Local,
+    engine: Engines,
     store: Store,
     broker: Option<broker::Running>,
+}
+
+/// Who works: on tasks, and on pipelines.
+#[derive(Clone)]
+struct Engines {
+    tasks: engine::dispatch::Local,
+    /// Known once the broker is up: pipelines may start with it.
+    pipelines: Arc<OnceLock<Supervisor>>,
+}
+
+impl Engines {
+    async fn stop(&self) {
+        if let Some(pipelines) = self.pipelines.get() {
+            pipelines.stop().await;
+        }
+        self.tasks.stop().await;
+    }
 }
 
 impl Running {
@@ -139,7 +160,8 @@ pub async fn start(config: &Config) -> Result<Running, String> {
         bandwidth: Bandwidth::limited(config.limits.bandwidth),
         clock: Clock::system(),
     };
-    let engine = engine::dispatch::Local::start(engine::dispatch::Settings {
+    let budget = shared.budget.clone();
+    let tasks = engine::dispatch::Local::start(engine::dispatch::Settings {
         store: store.clone(),
         ends: trees.clone(),
         shared,
@@ -149,7 +171,9 @@ pub async fn start(config: &Config) -> Result<Running, String> {
     })
     .await
     .map_err(|e| format!("can't start the engine: {e}"))?;
-    let control = Control::open(Parts {
+    let engine = Engines { tasks, pipelines: Arc::default() };
+    let connectors = Arc::new(streams::Connectors::new(key.clone()));
+    let parts = Parts {
         store: store.clone(),
         clock: Clock::system(),
         random: Random::system(),
@@ -158,26 +182,76 @@ pub async fn start(config: &Config) -> Result<Running, String> {
         limits: control::Limits {
             flows_per_file_system: u32::try_from(config.limits.flows_per_file_system).unwrap_or(u32::MAX),
             report_link_seconds: config.listen.report_link_seconds,
+            sweep_after_seconds: config.transfer.sweep_after_seconds,
             ..control::Limits::default()
         },
         data_dir: config.data_dir.clone(),
         seal: key,
-    });
+    };
+    let control = Control::open_with(parts, connectors.clone());
     let _ = trees.control.set(control.clone());
     catalogue::declare(config, &control).await?;
     let broker = broker::start(config, &control).await?;
-    engine.wake();
+    if let Some(own) = own_cluster(config, broker.as_ref())? {
+        connectors.set_own(own);
+        control.let_topic_users_in().await.map_err(|e| e.to_string())?;
+    }
+    start_pipelines(config, &engine, &control, connectors, (store.clone(), budget)).await?;
+    engine.tasks.wake();
     let mut running = listen(config, control, engine, store).await?;
     running.broker = broker;
     Ok(running)
 }
 
-async fn listen(
+/// The cluster that topics without an instance live on.
+fn own_cluster(config: &Config, broker: Option<&broker::Running>) -> Result<Option<streams::Own>, String> {
+    let Some(id) = &config.streams.topics else { return Ok(broker.map(broker::Running::own)) };
+    let named = config.connections.iter().find(|c| c.id == *id && !c.embedded);
+    let Some(c) = named else { return Ok(broker.map(broker::Running::own)) };
+    let secret = c.secret.as_ref().map(reveal).transpose()?;
+    let mut address = c.address.clone();
+    if let Some(file) = &c.ca_file {
+        let pem = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+        address.insert("ca_pem".to_owned(), pem.into());
+    }
+    let shown = address.get("bootstrap").and_then(|b| b.as_str()).unwrap_or_default().to_owned();
+    let endpoint = connector::records::Endpoint {
+        connection: serde_json::Value::Object(address).to_string(),
+        secret: secret.map(|s| connector::records::Secret(s.into())),
+        options: String::new(),
+    };
+    Ok(Some(streams::Own { endpoint, address: shown, users: None }))
+}
+
+/// Takes up what runs. Comes after the broker, which most pipelines need.
+async fn start_pipelines(
     config: &Config,
-    control: Control,
-    engine: engine::dispatch::Local,
-    store: Store,
-) -> Result<Running, String> {
+    engine: &Engines,
+    control: &Control,
+    connectors: Arc<streams::Connectors>,
+    (store, budget): (Store, ByteBudget),
+) -> Result<(), String> {
+    let stored = Arc::new(Stored::new(store, Clock::system()));
+    let supervisor = Supervisor::start(engine::pipeline::Settings {
+        pipelines: stored.clone(),
+        desk: stored,
+        catalogue: Arc::new(streams::pipelines::Lookup { control: control.clone(), connectors }),
+        clock: Clock::system(),
+        random: Random::system(),
+        budget,
+        concurrent: PIPELINES,
+        lanes: config.streams.lanes,
+        spare_lanes: 2 * std::thread::available_parallelism().map_or(2, usize::from),
+        lease: engine::dispatch::Lease::default(),
+        pauses: engine::pipeline::Pauses::default(),
+    })
+    .await
+    .map_err(|e| format!("can't start pipelines: {e:?}"))?;
+    let _ = engine.pipelines.set(supervisor);
+    Ok(())
+}
+
+async fn listen(config: &Config, control: Control, engine: Engines, store: Store) -> Result<Running, String> {
     let mut settings =
         api::ServerConfig { max_connections: config.listen.max_connections, ..api::ServerConfig::default() };
     #[allow(clippy::cast_precision_loss, reason = "bounded by the configuration")]
@@ -191,6 +265,10 @@ async fn listen(
         .door(Arc::new(api_cfs::CfsDoor::new(
             control.clone(),
             api_cfs::Settings { public_url: public_url.clone(), tls, utc_offset_s: 0 },
+        )))
+        .door(Arc::new(api_ckafka::CkafkaDoor::new(
+            control.clone(),
+            api_ckafka::Settings { utc_offset_s: 0 },
         )))
         .door(Arc::new(api_nas::NasDoor::new(control.clone(), api_nas::Links { public_url, tls })))
         .door(Arc::new(api_admin::AdminDoor::new(control.clone())))
@@ -207,17 +285,21 @@ async fn listen(
         .map_err(|e| format!("can't write the port file: {e}"))?;
     let stop = Shutdown::new();
     let ended = runtime::spawn(TaskKind::Accept, server.serve(listener, stop.clone()));
-    runtime::spawn(TaskKind::Housekeeping, upkeep(control, stop.clone()));
+    let every = match config.transfer.sweep_after_seconds {
+        0 => HOUSEKEEPING,
+        age => HOUSEKEEPING.min(Duration::from_secs(age)),
+    };
+    runtime::spawn(TaskKind::Housekeeping, upkeep(control, every, stop.clone()));
     let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
     Ok(Running { address, stop, ended, engine, store, broker: None })
 }
 
-async fn upkeep(control: Control, stop: Shutdown) {
+async fn upkeep(control: Control, every: Duration, stop: Shutdown) {
     loop {
         tokio::select! {
             () = stop.stopped() => return,
-            () = tokio::time::sleep(HOUSEKEEPING) => {}
+            () = tokio::time::sleep(every) => {}
         }
         if let Err(e) = control.housekeeping().await {
             tracing::warn!("upkeep: {e}");
@@ -226,20 +308,32 @@ async fn upkeep(control: Control, stop: Shutdown) {
 }
 
 /// The engine as control sees it.
-struct Door(engine::dispatch::Local);
+struct Door(Engines);
 
 #[async_trait::async_trait]
 impl control::Dispatch for Door {
     fn wake(&self) {
-        self.0.wake();
+        self.0.tasks.wake();
     }
 
     fn signal(&self, task: &model::TaskId) {
-        self.0.signal(task);
+        self.0.tasks.signal(task);
+    }
+
+    fn wake_pipelines(&self) {
+        if let Some(pipelines) = self.0.pipelines.get() {
+            pipelines.wake();
+        }
+    }
+
+    fn signal_pipeline(&self, pipeline: &model::PipelineId) {
+        if let Some(pipelines) = self.0.pipelines.get() {
+            pipelines.signal(pipeline);
+        }
     }
 
     fn live(&self, task: &model::TaskId) -> Option<control::Live> {
-        let s = self.0.live(task)?;
+        let s = self.0.tasks.live(task)?;
         Some(control::Live {
             items_found: s.items_found,
             bytes_found: s.bytes_found,
@@ -254,7 +348,7 @@ impl control::Dispatch for Door {
         spec: &model::TransferSpec,
         within: Duration,
     ) -> connector::Result<Option<model::Plan>> {
-        self.0.plan(spec, within).await.map(Some)
+        self.0.tasks.plan(spec, within).await.map(Some)
     }
 }
 
@@ -272,7 +366,9 @@ async fn open_store(config: &Config, key: &SealKey) -> Result<Store, String> {
         None => config.data_dir.join("wharf.db").display().to_string(),
     };
     // A database address can hold a password: it is not repeated here.
-    Store::open(&url, key, store::Options::default()).await.map_err(|e| format!("can't open the state: {e}"))
+    let dead_letters = (store::Options::default().dead_letters.0, config.streams.dead_letters);
+    let options = store::Options { dead_letters, ..store::Options::default() };
+    Store::open(&url, key, options).await.map_err(|e| format!("can't open the state: {e}"))
 }
 
 /// The secret itself.

@@ -50,6 +50,14 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
     {
         return Some("the broker is a log: it knows no flow, task, store or door");
     }
+    if from == "transform"
+        && (matches!(
+            to,
+            "tokio" | "runtime" | "model" | "store" | "control" | "engine" | "api" | "connector"
+        ) || door(to))
+    {
+        return Some("the transform chain is pure: a record in, values out");
+    }
     if from == "model"
         && matches!(to, "tokio" | "serde" | "serde_json" | "runtime" | "store" | "control" | "engine")
     {
@@ -87,6 +95,8 @@ mod tests {
             ("model", "tokio"),
             ("broker", "store"),
             ("broker", "connector"),
+            ("transform", "tokio"),
+            ("transform", "runtime"),
         ] {
             assert!(forbidden(from, to).is_some(), "{from} → {to}");
         }
@@ -102,6 +112,8 @@ mod tests {
             ("control", "model"),
             ("broker", "runtime"),
             ("wharf", "broker"),
+            ("engine", "transform"),
+            ("api-cfs", "transform"),
         ] {
             assert!(forbidden(from, to).is_none(), "{from} → {to}");
         }

@@ -30,6 +30,7 @@ fn some_meta() -> impl Strategy<Value = Meta> {
         xattrs: x.into_iter().map(|(n, v)| Xattr { name: n.into(), value: v.into() }).collect(),
         symlink: None,
         hard_link,
+        headers: Vec::new(),
     })
 }
 
@@ -108,6 +109,50 @@ fn the_dialects_win_in_their_fixed_order() {
     for (n, want) in [(1, 4_000_000_000), (2, 3_000_000_000), (3, 2_000_000_000), (4, 1)] {
         assert_eq!(answer(&all[..n]).mtime_ns, Some(want));
     }
+}
+
+#[test]
+fn what_other_tools_said_of_an_object_goes_along() {
+    let said = [
+        ("x-oss-meta-mtime", "1700000000.5"),
+        ("x-amz-meta-colour", "gr\u{fc}n"),
+        ("x-amz-meta-file-mtime", "1ns"),
+        ("x-amz-meta-wharf", "old;1;etag"),
+        ("content-type", "text/css"),
+        ("content-encoding", "aws-chunked, gzip"),
+        ("cache-control", "max-age=60"),
+        ("etag", "no"),
+    ];
+    let mut h = HeaderMap::new();
+    for (n, v) in said {
+        h.insert(n, HeaderValue::from_bytes(v.as_bytes()).unwrap());
+    }
+    let meta = read_metadata(&h);
+    let stamp = Stamp { run: "r".into(), size: 5, version: "v".into() };
+    let out = map(&MetadataDialect::Native.write(&meta, ObjectKind::File, Some(&stamp)));
+    let text = |n: &str| out.get(n).map(|v| String::from_utf8(v.as_bytes().to_vec()).unwrap());
+    for (name, value) in [
+        ("x-amz-meta-mtime", "1700000000.5"),
+        ("x-amz-meta-colour", "gr\u{fc}n"),
+        ("x-amz-meta-file-mtime", "1ns"),
+        ("x-amz-meta-wharf", "r;5;v"),
+        ("content-type", "text/css"),
+        ("content-encoding", "gzip"),
+        ("cache-control", "max-age=60"),
+    ] {
+        assert_eq!(text(name).as_deref(), Some(value), "{name}");
+    }
+    assert_eq!(out.len(), 7);
+    assert_eq!(read_metadata(&out), meta);
+}
+
+#[test]
+fn full_user_metadata_of_others_stays_whole_and_our_mark_gives_way() {
+    let mut h = HeaderMap::new();
+    h.insert("x-amz-meta-all", HeaderValue::try_from("x".repeat(LIMIT - 3)).unwrap());
+    let stamp = Stamp { run: "r".into(), size: 5, version: "v".into() };
+    let out = map(&MetadataDialect::Native.write(&read_metadata(&h), ObjectKind::File, Some(&stamp)));
+    assert_eq!(out, h);
 }
 
 #[test]

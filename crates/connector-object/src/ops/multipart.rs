@@ -37,6 +37,8 @@ pub struct FoundPart {
     pub size: u64,
     /// ETag without quotes.
     pub etag: Box<str>,
+    /// When it was stored, ns since the epoch; 0 when it can't be read.
+    pub modified_ns: i64,
 }
 
 /// One upload of one key.
@@ -172,9 +174,14 @@ impl Client {
         Ok(all)
     }
 
-    /// The stored parts of an upload, sorted by number.
-    pub(crate) async fn list_parts(&self, upload: UploadRef<'_>) -> Result<Vec<FoundPart>, Fault> {
-        let (mut all, mut marker) = (Vec::new(), String::new());
+    /// The stored parts of an upload with larger numbers than `after`, sorted by number.
+    pub(crate) async fn list_parts(
+        &self,
+        upload: UploadRef<'_>,
+        after: u32,
+    ) -> Result<Vec<FoundPart>, Fault> {
+        let mut all = Vec::new();
+        let mut marker = if after > 0 { after.to_string() } else { String::new() };
         for _ in 0..MAX_PAGES {
             let mut query = Vec::with_capacity(2);
             if !marker.is_empty() {
@@ -264,6 +271,7 @@ fn read_parts(body: &[u8]) -> Result<Page<FoundPart, String>, Fault> {
                 "PartNumber" => p.number = t.trim().parse().unwrap_or(0),
                 "Size" => p.size = t.trim().parse().unwrap_or(0),
                 "ETag" => p.etag = xml::etag(t),
+                "LastModified" => p.modified_ns = civil::parse_iso(t.trim()).unwrap_or(0),
                 _ => {}
             }
         }
@@ -301,6 +309,9 @@ mod tests {
         );
         assert_eq!(page.next, Some(("a/b".into(), "u".into())));
         let xml = b"<ListPartsResult><Part><PartNumber>2</PartNumber><ETag>\"e\"</ETag><Size>7</Size></Part></ListPartsResult>";
-        assert_eq!(read_parts(xml).unwrap().items, [FoundPart { number: 2, size: 7, etag: "e".into() }]);
+        assert_eq!(
+            read_parts(xml).unwrap().items,
+            [FoundPart { number: 2, size: 7, etag: "e".into(), modified_ns: 0 }]
+        );
     }
 }

@@ -40,7 +40,7 @@ async fn a_link_as_a_parent_is_refused_everywhere() {
     linked.meta.hard_link = Some(path("link"));
     assert_eq!(lane.put(&linked, body()).await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(names(outside.path()), before);
-    assert_eq!(t.sweep(0).await.unwrap(), 0);
+    assert_eq!(t.sweep(&connector::Sweep::idle(0)).await.unwrap(), 0);
 }
 
 #[tokio::test]

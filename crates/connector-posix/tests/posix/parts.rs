@@ -113,7 +113,7 @@ async fn another_version_size_or_part_size_starts_anew() {
     put(&*lane, &other, &u, &bytes, 1).await;
     assert!(lane.begin(&other, PART).await.unwrap().done.is_empty(), "an unknown version is never continued");
     assert_eq!(numbers(&lane.begin(&t, PART).await.unwrap()), [1]);
-    assert!(tree(dir.path()).sweep(0).await.unwrap() >= 8);
+    assert!(tree(dir.path()).sweep(&connector::Sweep::idle(0)).await.unwrap() >= 8);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 

@@ -18,7 +18,29 @@ impl Split {
     pub fn new(topic: &str, partition: i32) -> Self {
         Self { topic: topic.into(), partition }
     }
+
+    /// The split that this one's dead letters are replayed in. It has positions and marks of its own. No topic of Kafka has a
+    /// colon in its name.
+    #[must_use]
+    pub fn of_replays(&self) -> Self {
+        Self { topic: format!("{REPLAYED}{}", self.topic).into(), partition: self.partition }
+    }
+
+    /// The topic that its records were read from: what a sink goes by that makes names out of topics.
+    #[must_use]
+    pub fn source_topic(&self) -> &str {
+        self.topic.strip_prefix(REPLAYED).unwrap_or(&self.topic)
+    }
+
+    /// Are these replays of dead letters?
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.topic.starts_with(REPLAYED)
+    }
 }
+
+/// What the topics of replays begin with.
+const REPLAYED: &str = "dead:";
 
 impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -331,5 +353,8 @@ mod tests {
         assert_eq!(batch.at(13), 1..3);
         assert_eq!(batch.at(11), 0..0);
         assert_eq!(last.weight(), 3);
+        let replays = batch.split().of_replays();
+        assert_eq!((replays.source_topic(), replays.is_replay(), replays.partition), ("t", true, 3));
+        assert!(!batch.split().is_replay());
     }
 }

@@ -1,4 +1,9 @@
-//! A control over a real SQLite store and trees that live in memory.
+//! A control over a real SQLite store, and trees and Kafka clusters that live in memory.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+#[path = "streams.rs"]
+pub mod streams;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +27,29 @@ type Files = Arc<Mutex<BTreeMap<Vec<u8>, (Vec<u8>, i64)>>>;
 pub struct MemoryTree {
     pub files: Files,
     pub fails: Arc<Mutex<Option<connector::ErrorKind>>>,
+    /// A look takes a while.
+    pub slow: Arc<std::sync::atomic::AtomicBool>,
+    /// Lanes that there are, and the most that there were.
+    pub verifying: Arc<Mutex<(usize, usize)>>,
+    /// Only of lanes.
+    _guard: Option<Arc<Verifying>>,
+}
+
+struct Verifying(Arc<Mutex<(usize, usize)>>);
+
+impl Verifying {
+    fn begin(all: &Arc<Mutex<(usize, usize)>>) -> Arc<Self> {
+        let mut n = all.lock().unwrap();
+        n.0 += 1;
+        n.1 = n.1.max(n.0);
+        Arc::new(Self(all.clone()))
+    }
+}
+
+impl Drop for Verifying {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().0 -= 1;
+    }
 }
 
 impl MemoryTree {
@@ -83,14 +111,14 @@ impl Tree for MemoryTree {
     }
 
     fn lane(&self) -> Box<dyn Lane> {
-        Box::new(self.clone())
+        Box::new(Self { _guard: Some(Verifying::begin(&self.verifying)), ..self.clone() })
     }
 
     fn settle(&self) -> connector::Result<()> {
         Ok(())
     }
 
-    async fn sweep(&self, _older_than_s: u64) -> connector::Result<u64> {
+    async fn sweep(&self, _what: &connector::Sweep) -> connector::Result<u64> {
         Ok(0)
     }
 }
@@ -124,6 +152,9 @@ fn no<T>() -> connector::Result<T> {
 #[async_trait(?Send)]
 impl Lane for MemoryTree {
     async fn stat(&self, path: &TreePath) -> connector::Result<Option<Found>> {
+        if self.slow.load(std::sync::atomic::Ordering::Relaxed) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
         let files = self.files.lock().unwrap();
         let found = files.get(path.as_bytes());
         Ok(found.map(|(b, m)| Found {
@@ -186,6 +217,9 @@ pub struct World {
     pub planned: Mutex<Vec<(TransferSpec, Duration)>>,
     pub planning_ms: AtomicU64,
     pub planning_fails: Mutex<Option<connector::ErrorKind>>,
+    /// Pipelines that the engine was told of, and how often it was woken for them.
+    pub pipeline_signals: Mutex<Vec<PipelineId>>,
+    pub pipeline_wakes: AtomicU32,
 }
 
 #[async_trait]
@@ -238,6 +272,14 @@ impl Dispatch for World {
         self.wakes.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn wake_pipelines(&self) {
+        self.pipeline_wakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn signal_pipeline(&self, pipeline: &PipelineId) {
+        self.pipeline_signals.lock().unwrap().push(pipeline.clone());
+    }
+
     fn signal(&self, task: &TaskId) {
         self.signals.lock().unwrap().push(task.clone());
     }
@@ -246,6 +288,7 @@ impl Dispatch for World {
 pub struct Harness {
     pub control: Control,
     pub world: Arc<World>,
+    pub streams: Arc<streams::FakeStreams>,
     pub store: Store,
     pub clock: Clock,
     pub root: PathBuf,
@@ -267,7 +310,8 @@ impl Harness {
         let url = dir.path().join("state.db").display().to_string();
         let store = Store::open(&url, &seal, Options::default()).await.unwrap();
         let (world, clock) = (Arc::new(World::default()), Clock::manual(Micros(1_700_000_000_000_000)));
-        let control = Control::open(Parts {
+        let streams = Arc::new(streams::FakeStreams::default());
+        let parts = Parts {
             store: store.clone(),
             clock: clock.clone(),
             random: Random::system(),
@@ -276,8 +320,9 @@ impl Harness {
             limits: Limits { flows_per_file_system: 3, plan_seconds: 2, ..limits },
             data_dir: dir.path().into(),
             seal,
-        });
-        let h = Self { control, world, store, clock, root, me: Caller::account("me".into()), dir };
+        };
+        let control = Control::open_with(parts, streams.clone());
+        let h = Self { control, world, streams, store, clock, root, me: Caller::account("me".into()), dir };
         h.control.put_file_system(h.file_system("cfs-1", Origin::Config)).await.unwrap();
         h.control.put_object_store(h.object_store("s3", Origin::Config)).await.unwrap();
         h

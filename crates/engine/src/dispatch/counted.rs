@@ -54,8 +54,8 @@ impl Tree for Counted {
         self.inner.settle()
     }
 
-    async fn sweep(&self, older_than_s: u64) -> Result<u64> {
-        self.inner.sweep(older_than_s).await
+    async fn sweep(&self, what: &connector::Sweep) -> Result<u64> {
+        self.inner.sweep(what).await
     }
 }
 

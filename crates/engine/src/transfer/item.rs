@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use connector::{
-    Digest, Entry, EntryKind, Error, ErrorKind, Found, Meta, Overwrite, Stamp, Stored, Target, TreePath,
+    Digest, Entry, EntryKind, Error, ErrorKind, Found, Meta, Overwrite, Stamp, Target, TreePath,
 };
 use model::{ConflictPolicy, Outcome, Precondition};
 
@@ -19,7 +19,7 @@ use super::book::{Line, LineKind, Record, Step};
 use super::content::{Content, left};
 use super::fault::{Fault, Verdict, judge};
 use super::slot::LaneCx;
-use super::{dir, dry, large};
+use super::{check, dir, dry, large};
 use crate::decide::{self, Action, EXISTS, Known, decide, is_of};
 
 /// What an item is known by.
@@ -108,7 +108,7 @@ impl Fate {
 pub(super) enum Did {
     Settled(Fate),
     /// Goes on as an upload in parts.
-    Parts(Entry, Target),
+    Parts(Box<(Entry, Target)>),
     /// Must wait for its first name.
     WaitFor(TreePath),
 }
@@ -118,7 +118,10 @@ pub(super) async fn work(cx: &LaneCx, mut item: Box<Item>) {
     loop {
         match attempt(cx, &mut item).await {
             Ok(Did::Settled(fate)) => return settle(cx, item, fate),
-            Ok(Did::Parts(entry, target)) => return Box::pin(large::begin(cx, item, entry, target)).await,
+            Ok(Did::Parts(parts)) => {
+                let (entry, target) = *parts;
+                return Box::pin(large::begin(cx, item, entry, target)).await;
+            }
             Ok(Did::WaitFor(first)) => {
                 item.waited = true;
                 return cx.run.book.wait_for(first.as_bytes(), item);
@@ -202,11 +205,14 @@ async fn attempt(cx: &LaneCx, item: &mut Item) -> Result<Did, Fault> {
     if time_matters(cx, entry, &item.known, action)
         && let (Some(known_time), digest) = content_time_of(cx, entry).await?
     {
-        // What is left as the same must have the source's digest, and a check of the receipt will show it.
-        item.there = digest.or(item.there);
         let meta = connector::Meta { mtime_ns: Some(known_time), ..connector::Meta::default() };
         let timed = Entry { meta: Some(Box::new(meta)), ..entry.clone() };
         action = decide(&rules, &timed, &item.known);
+        // Size and time agree, and the content is known to differ. (What the source holds says nothing of what
+        // lies there, so without a digest of its own the receipt has its size only.)
+        if action == Action::Unchanged && matches!((digest, item.there), (Some(a), Some(b)) if a != b) {
+            action = Action::Write;
+        }
     }
     match action {
         Action::Write if cx.run.options.dry_run => {
@@ -216,6 +222,9 @@ async fn attempt(cx: &LaneCx, item: &mut Item) -> Result<Did, Fault> {
             dry::would_write(cx, item, entry, path).await.map(Did::Settled)
         }
         Action::Write => write(cx, item, entry, target).await,
+        Action::AlreadyWritten if cx.run.options.verify && entry.kind == EntryKind::File => {
+            check::again(cx, entry, &target).await.map(Did::Settled)
+        }
         Action::AlreadyWritten => {
             let digest = match item.there {
                 Some(digest) => Some(digest),
@@ -349,7 +358,13 @@ async fn write(cx: &LaneCx, item: &Item, entry: &Entry, mut target: Target) -> R
             return Ok(Did::Settled(fate));
         }
     }
-    Ok(Did::Parts(entry.clone(), target))
+    if !to_directory && entry.meta.is_none() {
+        // From object to object: an upload takes its metadata when it is begun. Later it could only be mended
+        // by one more copy of the whole.
+        let first_byte = connector::Range { start: 0, end: 1 };
+        target.meta = cx.source.open(entry, Some(first_byte)).await.map_err(Fault::source)?.meta().clone();
+    }
+    Ok(Did::Parts(Box::new((entry.clone(), target))))
 }
 
 /// Makes a further name, if the first one at the destination is known to hold what the source's holds.
@@ -409,7 +424,7 @@ async fn whole(cx: &LaneCx, item: &Item, entry: &Entry, mut target: Target) -> R
         }
         Err(e) => return Err(Fault::after(e, &passed)),
     };
-    check(cx, &target, &stored, expected).await?;
+    check::stored(cx, &target, &stored, expected).await?;
     run.note_single(entry, Some(stored.digest), passed.xz().map(|x| x.crc));
     Ok(Did::Settled(Fate::written(passed.bytes(), Some(stored.digest))))
 }
@@ -462,32 +477,4 @@ async fn recall(cx: &LaneCx, known: &Known) -> Result<Option<Digest>, Fault> {
         Some(digest) => Ok(Some(digest)),
         None => digest_of(body).await.map(Some).map_err(Fault::destination),
     }
-}
-
-/// Compares what was stored with what the source promised, and on demand with what can be read back.
-pub(super) async fn check(
-    cx: &LaneCx,
-    target: &Target,
-    stored: &Stored,
-    expected: Option<Digest>,
-) -> Result<(), Fault> {
-    let wrong = expected.is_some_and(|e| e != stored.digest);
-    let wrong = wrong || (cx.run.options.verify && !reads_back(cx, target, stored.digest).await?);
-    if !wrong {
-        return Ok(());
-    }
-    // Nothing wrong may stay where others would take it for right.
-    let _ = cx.destination.remove(&target.path).await;
-    let what = format!("what was stored as {} is not what the source holds", target.path.display());
-    Err(Fault::destination(Error::new(ErrorKind::Corrupt, what)))
-}
-
-async fn reads_back(cx: &LaneCx, target: &Target, want: Digest) -> Result<bool, Fault> {
-    let found = cx.destination.stat(&target.path).await.map_err(Fault::destination)?;
-    let Some(Found { entry, .. }) = found else { return Ok(false) };
-    if entry.kind != EntryKind::File {
-        return Ok(true);
-    }
-    let body = cx.destination.open(&entry, None).await.map_err(Fault::destination)?;
-    Ok(digest_of(body).await.map_err(Fault::destination)? == want)
 }

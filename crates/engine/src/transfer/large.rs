@@ -14,12 +14,13 @@ use connector::{
 };
 
 use super::body::{Crc64Xz, Metered, Passed};
+use super::check;
 use super::fault::{self, Fault, Verdict};
 use super::item::{self, Did, Fate, Item};
 use super::slot::LaneCx;
 
-/// Most parts of one item.
-pub(super) const MAX_PARTS: u64 = 10_000;
+/// Most parts of one item, as [`connector::Lane::begin`] has it.
+pub(super) const MAX_PARTS: u64 = 9_999;
 /// Part sizes are multiples of this.
 const STEP: u64 = 1 << 20;
 
@@ -151,7 +152,12 @@ pub(super) async fn begin(cx: &LaneCx, mut item: Box<Item>, entry: Entry, target
 pub(super) async fn work(cx: &Rc<LaneCx>, large: &Arc<Large>, n: u32) {
     let mut tries = 0;
     let result = loop {
-        match part(cx, large, n).await {
+        let done = tokio::select! {
+            done = part(cx, large, n) => done,
+            // Left as it is: nobody concludes the item, and its upload is aborted when the lanes are still.
+            () = cx.run.halt.stopped() => return,
+        };
+        match done {
             Ok(()) => break Ok(()),
             Err(fault) => {
                 tries += 1;
@@ -264,7 +270,7 @@ async fn finish(cx: &LaneCx, large: &Large) -> Result<Stored, Fault> {
         .finish(&large.target, &large.upload, &parts, &meta)
         .await
         .map_err(Fault::destination)?;
-    item::check(cx, &large.target, &stored, expected).await?;
+    check::stored(cx, &large.target, &stored, expected).await?;
     Ok(stored)
 }
 
@@ -291,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_grow_so_that_ten_thousand_suffice() {
+    fn parts_grow_so_that_their_number_suffices() {
         assert_eq!(part_size(100 << 20, 16 << 20), 16 << 20);
         assert_eq!(part_size(1 << 30, 16 << 20), 64 << 20);
         assert_eq!(part_size(100 << 30, 16 << 20), 64 << 20);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use connector::{Digest, Entry, Error, ErrorKind, Tree};
+use connector::{Digest, Entry, Error, ErrorKind, Sweep, Tree};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use runtime::{Bandwidth, ByteBudget, Shutdown, TaskKind};
@@ -29,6 +29,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 const BOOKED: usize = 4096;
 /// Failures of one kind in a row, with no success between, that speak of the whole end.
 const HOPELESS: u32 = 64;
+/// How long a resumed run looks for what its earlier attempts have left; housekeeping finds the rest.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// What planner, slots and clerk of one run share.
 pub(super) struct Run {
@@ -45,6 +47,8 @@ pub(super) struct Run {
     pub touched: Touched,
     /// The run is over or dropped: lanes let go of what they hold.
     pub gone: Shutdown,
+    /// The run is cancelled: nobody needs the parts that are under way.
+    pub halt: Shutdown,
     /// Failures since the last success.
     pub hopeless: AtomicU32,
     resumed: bool,
@@ -169,6 +173,7 @@ impl Driver {
             book: Book::new(job.options.window),
             touched: Touched::default(),
             gone: Shutdown::new(),
+            halt: Shutdown::new(),
             hopeless: AtomicU32::new(0),
             resumed,
             started_ns: clerk.started_us().saturating_mul(1000),
@@ -339,6 +344,9 @@ impl Driver {
                 self.fatal()
             }
             Why::Wished(wish) => {
+                if wish == Wish::Cancel {
+                    run.halt.stop();
+                }
                 self.rest().await;
                 match self.record_now(false).await {
                     Ok(_) if wish == Wish::Cancel => Ended::Canceled,
@@ -353,6 +361,9 @@ impl Driver {
         }
         run.queue.close();
         self.lanes_end(Duration::from_millis(run.options.grace_ms)).await;
+        if matches!(ended, Ended::Done | Ended::Canceled) {
+            sweep(&run).await;
+        }
         self.outcome(ended).await
     }
 
@@ -443,6 +454,20 @@ impl Driver {
         let found = self.hold.0.live.items_found.load(Relaxed);
         (found != ledger.items.read)
             .then(|| format!("{found} items were found and {} have an outcome", ledger.items.read))
+    }
+}
+
+/// Takes away what killed attempts of this run have left. What it leaves in this one it has taken away.
+async fn sweep(run: &Run) {
+    if !run.resumed || run.options.run.is_empty() || run.options.dry_run {
+        return;
+    }
+    let what = Sweep::of_run(&run.options.run);
+    match tokio::time::timeout(SWEEP, run.destination.sweep(&what)).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(n)) => tracing::info!(run = run.options.run, n, "leftovers of earlier attempts are gone"),
+        Ok(Err(e)) => tracing::warn!(run = run.options.run, error = %e, "leftovers may stay"),
+        Err(_) => tracing::warn!(run = run.options.run, "looking for leftovers took too long"),
     }
 }
 

@@ -82,6 +82,8 @@ pub struct State {
     /// Whoever holds it keeps the disk busy: settling waits.
     pub disk: Arc<Mutex<()>>,
     pub lists: usize,
+    /// What sweeps were asked for.
+    pub sweeps: Vec<Sweep>,
 }
 
 pub struct Begun {
@@ -298,7 +300,8 @@ impl Tree for Memory {
         Ok(())
     }
 
-    async fn sweep(&self, _older_than_s: u64) -> Result<u64> {
+    async fn sweep(&self, what: &Sweep) -> Result<u64> {
+        self.lock().sweeps.push(what.clone());
         Ok(0)
     }
 }
@@ -412,6 +415,7 @@ fn merged(target: &Meta, source: &Meta) -> Meta {
         xattrs: if target.xattrs.is_empty() { source.xattrs.clone() } else { target.xattrs.clone() },
         symlink: target.symlink.clone().or_else(|| source.symlink.clone()),
         hard_link: target.hard_link.clone().or_else(|| source.hard_link.clone()),
+        headers: if target.headers.is_empty() { source.headers.clone() } else { target.headers.clone() },
     }
 }
 
@@ -427,6 +431,8 @@ impl Lane for MemoryLane {
             {
                 (entry.kind, entry.size) = (EntryKind::File, c.len() as u64);
             }
+            // A look at an object tells more than a listing.
+            entry.meta.get_or_insert_with(|| Box::new(node.meta.clone()));
             Found { entry, stamp: node.stamp, digest: node.digest }
         }))
     }

@@ -208,3 +208,98 @@ fn accounts_of_tasks() {
     };
     check("receipt.v1.json", &ReceiptRecord::of(&receipt), |r| Ok(ReceiptRecord::of(&r.noun())));
 }
+
+fn end(kind: EndKind) -> PipelineEnd {
+    PipelineEnd {
+        kind,
+        connection: Some("resource-1".into()),
+        address: r#"{"bootstrap":"h:1"}"#.into(),
+        secret: Some(Sealed(vec![1, 255])),
+        options: r#"{"topic":"t"}"#.into(),
+    }
+}
+
+#[test]
+fn pipelines() {
+    let copy = Some(Box::new(end(EndKind::Kafka)));
+    let p = Pipeline {
+        id: "task-1".into(),
+        account: "a".into(),
+        name: "name".into(),
+        description: "words".into(),
+        direction: PipelineDirection::Sink,
+        source: end(EndKind::Kafka),
+        sink: PipelineEnd { connection: None, secret: None, ..end(EndKind::ClickHouse) },
+        transform: Some("{}".into()),
+        on_failure: OnFailure::Keep { copy, retries: 3, interval_ms: 100 },
+        on_refusal: OnFailure::Drop,
+        lanes: Some(4),
+        bytes_per_s: None,
+        records_per_s: Some(2000),
+        status: PipelineStatus::Creating,
+        error: None,
+        ledger: Ledger::default(),
+        attempt: 0,
+        attributes: BTreeMap::from([("Source".into(), "KAFKA".into())]),
+        tags: BTreeMap::from([("k".into(), "v".into())]),
+        created: Timestamp(1),
+        deleted: None,
+    };
+    check("pipeline.v1.json", &PipelineRecord::of(&p), |r| {
+        let again = r.noun()?;
+        assert_eq!(again, p);
+        Ok(PipelineRecord::of(&again))
+    });
+    for (on_failure, on_refusal) in [(OnFailure::Block, OnFailure::Pass), (OnFailure::Pass, OnFailure::Block)]
+    {
+        let other = Pipeline { on_failure, on_refusal, ..p.clone() };
+        assert_eq!(
+            decode::<PipelineRecord>(&encode(&PipelineRecord::of(&other)).unwrap()).unwrap().noun(),
+            Ok(other)
+        );
+    }
+    let connection = Connection {
+        id: "resource-1".into(),
+        account: Some("a".into()),
+        name: "name".into(),
+        description: "words".into(),
+        kind: Some(EndKind::Elastic),
+        product: "ES".into(),
+        address: r#"{"url":"http://h:9200"}"#.into(),
+        secret: Some(Sealed(vec![0])),
+        attributes: BTreeMap::from([("Port".into(), "9200".into())]),
+        tags: BTreeMap::new(),
+        origin: Origin::Registered,
+        created: Timestamp(1),
+    };
+    check("connection.v1.json", &ConnectionRecord::of(&connection), |r| Ok(ConnectionRecord::of(&r.noun()?)));
+    let topic = DipTopic {
+        id: "topic-1".into(),
+        account: "a".into(),
+        name: "1250000000-t".into(),
+        note: "words".into(),
+        partitions: 3,
+        retention_ms: 86_400_000,
+        user: "u".into(),
+        password: Sealed(vec![9]),
+        tags: BTreeMap::new(),
+        created: Timestamp(1),
+    };
+    check("topic.v1.json", &DipTopicRecord::of(&topic), |r| Ok(DipTopicRecord::of(&r.noun()?)));
+}
+
+#[test]
+fn headers_of_dead_letters() {
+    let headers: HeaderList =
+        vec![(b"a".to_vec(), Some(b"1".to_vec())), (vec![], None), (vec![0, 255], Some(vec![]))];
+    let bytes = encode_headers(&headers);
+    let released = [
+        1, 1, 0, 0, 0, b'a', 1, 0, 0, 0, b'1', 0, 0, 0, 0, 255, 255, 255, 255, 2, 0, 0, 0, 0, 255, 0, 0, 0, 0,
+    ];
+    assert_eq!(bytes, released);
+    assert_eq!(decode_headers(&bytes).unwrap(), headers);
+    assert_eq!(decode_headers(&[]).unwrap(), HeaderList::new());
+    for torn in [&bytes[..bytes.len() - 1], &[2], &[1, 9, 0, 0, 0], &[1, 255, 255, 255, 255]] {
+        assert!(decode_headers(torn).is_err());
+    }
+}

@@ -1,8 +1,8 @@
 //! The words that stand for the model's enumerations on disk. They never change.
 
 use model::{
-    ConflictPolicy, DataType, Declared, Dialect, Direction, Door, EventKind, FilesetStatus, FlowStatus,
-    MetadataDialect, Origin, Originator, Product, TaskKind, TaskStatus,
+    ConflictPolicy, DataType, DeadStatus, Declared, Dialect, Direction, Door, EventKind, FilesetStatus,
+    FlowStatus, MetadataDialect, Origin, Originator, PipelineDirection, Product, Stage, TaskKind, TaskStatus,
 };
 
 use super::broken;
@@ -118,6 +118,17 @@ words!(
     AlibabaLingjun = "alibaba-lingjun",
     AlibabaGeneral = "alibaba-general",
     TencentCfs = "tencent-cfs",
+);
+words!(direction_word, parse_direction_word, PipelineDirection, Source = "source", Sink = "sink");
+words!(stage_name, parse_stage, Stage, Transform = "transform", Sink = "sink");
+words!(
+    dead_status_name,
+    parse_dead_status,
+    DeadStatus,
+    Waiting = "waiting",
+    Replaying = "replaying",
+    Replayed = "replayed",
+    Dropped = "dropped",
 );
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use model::{Dialect, Product};
 
 use super::broker::BrokerConfig;
+use super::connections::{ConnectionConfig, Streams};
 use super::reader::Section;
 
 /// Where a secret comes from. A literal never prints.
@@ -76,6 +77,8 @@ pub struct Transfer {
     pub lanes: usize,
     /// `none`, `batch` or `each`.
     pub fsync: connector_posix::Durability,
+    /// Age in seconds from which on housekeeping removes what interrupted tasks left; 0 = never.
+    pub sweep_after_seconds: u64,
 }
 
 /// How the log is written.
@@ -175,6 +178,10 @@ pub struct Config {
     pub object_stores: Vec<ObjectStoreConfig>,
     /// The embedded broker, where there is one.
     pub broker: Option<BrokerConfig>,
+    /// Systems that pipelines use.
+    pub connections: Vec<ConnectionConfig>,
+    /// Pipelines.
+    pub streams: Streams,
 }
 
 /// Reads the whole file. Problems are collected in the section; the value only counts without any.
@@ -196,13 +203,19 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
             running_tasks: 4,
             flows_per_file_system: 10,
         },
-        transfer: Transfer { lanes: 0, fsync: connector_posix::Durability::Batch },
+        transfer: Transfer {
+            lanes: 0,
+            fsync: connector_posix::Durability::Batch,
+            sweep_after_seconds: 7 * 24 * 3600,
+        },
         log_format: LogFormat::Text,
         log_level: "info".to_owned(),
         accounts: Vec::new(),
         file_systems: Vec::new(),
         object_stores: Vec::new(),
         broker: None,
+        connections: Vec::new(),
+        streams: Streams::default(),
         data_dir,
     };
     root.section("listen", |s| listen(s, &mut config.listen, base));
@@ -227,6 +240,8 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     });
     let data_dir = config.data_dir.clone();
     root.section("broker", |s| config.broker = super::broker::read(s, base, &data_dir));
+    root.section("streams", |s| super::connections::streams(s, &mut config.streams));
+    root.sections("connection", |s| config.connections.push(super::connections::connection(s, base)));
     root.sections("account", |s| config.accounts.push(account(s, base)));
     root.sections("filesystem", |s| config.file_systems.push(file_system(s)));
     root.sections("object_store", |s| config.object_stores.push(object_store(s, base)));
@@ -234,7 +249,34 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     unique(root, "account", config.accounts.iter().map(|a| a.name.as_str()));
     unique(root, "filesystem", config.file_systems.iter().map(|f| f.id.as_str()));
     unique(root, "object_store", config.object_stores.iter().map(|o| o.id.as_str()));
+    unique(root, "connection", config.connections.iter().map(|c| c.id.as_str()));
+    refer(root, &config);
     config
+}
+
+/// What names another section has to find it.
+fn refer(root: &mut Section<'_, '_, '_>, config: &Config) {
+    let kafka = |id: &str| config.connections.iter().any(|c| c.id == id && c.kind == model::EndKind::Kafka);
+    if let Some(id) = config.streams.topics.as_deref().filter(|id| !kafka(id)) {
+        root.problem("streams.topics", format!("`{id}` is no [[connection]] of kind kafka"));
+    }
+    for c in &config.connections {
+        if c.embedded && config.broker.is_none() {
+            root.problem(
+                "connection",
+                format!("`{}` is the embedded broker, but there is no [broker]", c.id),
+            );
+        }
+        if let Some(store) = &c.object_store
+            && !store.is_empty()
+            && !config.object_stores.iter().any(|o| o.id == *store)
+        {
+            root.problem(
+                "connection",
+                format!("`{}` names the object_store `{store}`, which is not there", c.id),
+            );
+        }
+    }
 }
 
 pub(super) fn unique<'a>(
@@ -313,6 +355,9 @@ fn limits(s: &mut Section<'_, '_, '_>, out: &mut Limits) {
 fn transfer(s: &mut Section<'_, '_, '_>, out: &mut Transfer) {
     if let Some(n) = s.integer("lanes", 0..=64) {
         out.lanes = usize::try_from(n).unwrap_or(0);
+    }
+    if let Some(n) = s.integer("sweep_after_seconds", 0..=366 * 24 * 3600) {
+        out.sweep_after_seconds = n;
     }
     match s.text("fsync").as_deref() {
         None | Some("batch") => {}
@@ -433,11 +478,15 @@ fn object_store(s: &mut Section<'_, '_, '_>, base: &Path) -> ObjectStoreConfig {
     }
 }
 
-fn is_http(url: &str) -> bool {
+pub(super) fn is_http(url: &str) -> bool {
     ["http://", "https://"].iter().any(|p| url.strip_prefix(p).is_some_and(|rest| !rest.is_empty()))
 }
 
-fn secret(s: &mut Section<'_, '_, '_>, keys: [&'static str; 3], base: &Path) -> Option<SecretSource> {
+pub(super) fn secret(
+    s: &mut Section<'_, '_, '_>,
+    keys: [&'static str; 3],
+    base: &Path,
+) -> Option<SecretSource> {
     let found = [
         s.text(keys[0]).map(SecretSource::Literal),
         s.text(keys[1]).map(|f| SecretSource::File(base.join(f))),

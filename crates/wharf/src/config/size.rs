@@ -30,9 +30,44 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
+/// How old something must be; `never` is an age that nothing reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age(pub Option<u64>);
+
+/// Reads `45s`, `30m`, `12h`, `7d` or `never`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_age(text: &str) -> Result<Age, String> {
+    let text = text.trim();
+    if text == "never" {
+        return Ok(Age(None));
+    }
+    let wrong = || format!("`{text}` is not an age (try `7d`, `12h`, `30m`, `45s` or `never`)");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    Ok(Age(Some(u64::from(number) * factor)))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse_size;
+    use super::{Age, parse_age, parse_size};
+
+    #[test]
+    fn ages() {
+        assert_eq!(parse_age("7d"), Ok(Age(Some(604_800))));
+        assert_eq!((parse_age("0s"), parse_age("never")), (Ok(Age(Some(0))), Ok(Age(None))));
+        for bad in ["", "7", "d", "-1d", "7w", "1.5h"] {
+            assert!(parse_age(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn sizes() {

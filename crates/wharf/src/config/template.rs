@@ -32,6 +32,7 @@ address = "127.0.0.1:8480"          # one port for all clouds' SDKs and the comm
 [transfer]
 # lanes = 0                         # threads that move data; 0 = two for each core, at most 8
 # fsync = "batch"                   # "batch": durable before it counts; "each": every file by itself; "none"
+# sweep_after_seconds = 604800      # what interrupted tasks left at their destinations goes after this; 0 = never
 
 # A Kafka-compatible broker in this process: one machine, one copy. Without this section there is none.
 [broker]
@@ -54,6 +55,12 @@ address = "127.0.0.1:9092"
 # [[broker.user]]                   # further users; with any of these, or accounts = true, everybody has to log in
 # name = "app"
 # password = "…"                    # or password_file, password_env
+
+# Pipelines of records (the CKafka door).
+[streams]
+# topics = "ckafka-7kd5rzza"        # cluster of serverless topics; default: the embedded broker
+# lanes = 4                         # consumers of one pipeline at most
+# dead_letters = "1GiB"             # kept for each pipeline before it stops
 
 [log]
 # level = "info"                    # or "engine=debug,info"
@@ -87,4 +94,33 @@ operator = true
 # buckets = ["*"]
 # hosts = ["*.cos.ap-guangzhou.myqcloud.com"]
 # ca_file = "ca.pem"
+
+# A system that pipelines lead to or come from, by the id that requests name. password: or password_file, password_env.
+[[connection]]
+id = "ckafka-7kd5rzza"              # this one is the embedded broker
+kind = "kafka"
+embedded = true
+# [[connection]]
+# id = "ckafka-cluster1"
+# kind = "kafka"
+# bootstrap = "kafka1:9092,kafka2:9092"
+# security = "sasl_tls"             # "plaintext", "tls", "sasl_plaintext", "sasl_tls"
+# mechanism = "SCRAM-SHA-512"
+# user = "app"
+# password_file = "kafka.password"
+# [[connection]]
+# id = "resource-search01"
+# kind = "elastic"                  # Elasticsearch or OpenSearch; "clickhouse" and "function" have a url too
+# url = "http://127.0.0.1:9200"
+# [[connection]]
+# id = "resource-database"
+# kind = "postgresql"               # "mysql", "mariadb"
+# host = "127.0.0.1"
+# user = "wharf"
+# password_env = "DATABASE_PASSWORD"
+# [[connection]]
+# id = "archive"
+# kind = "bucket"
+# object_store = "minio"
+# bucket = "events"
 "#;

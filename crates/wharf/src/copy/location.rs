@@ -1,7 +1,9 @@
 //! What the two arguments of `wharf copy` may be, and where keys come from.
 
+use std::fmt;
 use std::path::PathBuf;
 
+use connector::TreePath;
 use connector_object::{Credentials, Secret};
 
 /// One end.
@@ -9,17 +11,17 @@ use connector_object::{Credentials, Secret};
 pub enum Location {
     /// A directory of this machine.
     Directory(PathBuf),
-    /// A bucket prefix.
+    /// A bucket prefix, or one object.
     Bucket {
         /// Bucket.
         bucket: String,
-        /// Empty, or ends with `/`.
-        prefix: String,
+        /// What follows it, as it was written: with `/` at its end (or empty) it can only be a prefix.
+        key: String,
     },
 }
 
 impl Location {
-    /// `s3://bucket[/prefix]` or a path. A prefix means a directory: `/` is added where it is missing.
+    /// `s3://bucket[/prefix/ or /key]` or a path.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some(rest) = text.strip_prefix("s3://") else {
             if text.is_empty() {
@@ -30,33 +32,48 @@ impl Location {
             }
             return Ok(Self::Directory(PathBuf::from(text)));
         };
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         let fine = (1..=255).contains(&bucket.len())
             && bucket.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
         if !fine {
             return Err(format!("`{bucket}` is no bucket name"));
         }
-        let mut prefix = prefix.to_owned();
-        if !prefix.is_empty() && !prefix.ends_with('/') {
-            prefix.push('/');
+        let key = key.trim_start_matches('/');
+        Ok(Self::Bucket { bucket: bucket.to_owned(), key: key.to_owned() })
+    }
+
+    /// Whether it was written as something that holds others: `/` at its end, or a bare bucket.
+    pub fn is_folder(&self) -> bool {
+        match self {
+            Self::Directory(path) => path.as_os_str().as_encoded_bytes().ends_with(b"/"),
+            Self::Bucket { key, .. } => key.is_empty() || key.ends_with('/'),
         }
-        Ok(Self::Bucket { bucket: bucket.to_owned(), prefix })
+    }
+
+    /// What holds it, and its name there; `None` for what can't be one file or object.
+    pub fn split(&self) -> Option<(Self, TreePath)> {
+        match self {
+            Self::Directory(path) => {
+                let (parent, name) = (path.parent()?, path.file_name()?);
+                let parent =
+                    if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() };
+                Some((Self::Directory(parent), TreePath::new(name.as_encoded_bytes()).ok()?))
+            }
+            Self::Bucket { bucket, key } => {
+                let at = key.rfind('/').map_or(0, |i| i + 1);
+                let (prefix, name) = key.split_at(at);
+                let name = TreePath::new(name.as_bytes()).ok()?;
+                Some((Self::Bucket { bucket: bucket.clone(), key: prefix.to_owned() }, name))
+            }
+        }
     }
 }
 
-impl Location {
-    /// A source that is one local file: its directory, and its name as the only entry.
-    pub fn single_file(self) -> (Self, Option<Vec<u8>>) {
-        use std::os::unix::ffi::OsStrExt as _;
-        let Self::Directory(path) = &self else { return (self, None) };
-        match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) if path.is_file() => {
-                let parent =
-                    if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() };
-                let name = name.as_bytes().to_vec();
-                (Self::Directory(parent), Some(name))
-            }
-            _ => (self, None),
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => write!(f, "{}", path.display()),
+            Self::Bucket { bucket, key } => write!(f, "s3://{bucket}/{key}"),
         }
     }
 }
@@ -120,14 +137,34 @@ mod tests {
 
     #[test]
     fn ends_are_understood() {
-        let bucket = |b: &str, p: &str| Ok(Location::Bucket { bucket: b.into(), prefix: p.into() });
+        let bucket = |b: &str, k: &str| Ok(Location::Bucket { bucket: b.into(), key: k.into() });
         assert_eq!(Location::parse("s3://b"), bucket("b", ""));
-        assert_eq!(Location::parse("s3://b/a/c"), bucket("b", "a/c/"));
+        assert_eq!(Location::parse("s3://b/a/c"), bucket("b", "a/c"));
+        assert_eq!(Location::parse("s3://b//a/"), bucket("b", "a/"));
         assert_eq!(Location::parse("dir/x"), Ok(Location::Directory("dir/x".into())));
         assert!(
             Location::parse("gs://b").is_err()
                 && Location::parse("s3://").is_err()
                 && Location::parse("").is_err()
+        );
+    }
+
+    #[test]
+    fn a_file_or_object_is_told_from_what_holds_it() {
+        let split = |text| {
+            let (parent, name) = Location::parse(text).unwrap().split()?;
+            Some((parent.to_string(), name.display()))
+        };
+        assert_eq!(split("s3://b/a/c"), Some(("s3://b/a/".into(), "c".into())));
+        assert_eq!(split("s3://b/c"), Some(("s3://b/".into(), "c".into())));
+        assert_eq!(split("a/c"), Some(("a".into(), "c".into())));
+        assert_eq!(split("c"), Some((".".into(), "c".into())));
+        for none in ["s3://b", "s3://b/a/", "s3://b/a/..", "..", "/"] {
+            assert_eq!(split(none), None, "{none}");
+        }
+        let folder = |text| Location::parse(text).unwrap().is_folder();
+        assert!(
+            folder("s3://b") && folder("s3://b/a/") && folder("a/") && !folder("s3://b/a") && !folder("a")
         );
     }
 

@@ -1,28 +1,43 @@
 //! The embedded broker beside the doors: on threads of its own, so that neither waits for the other.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use broker::{Access, Broker};
+use connector::records::{Endpoint, Secret};
 use control::Control;
-use runtime::{Clock, TaskKind};
+use runtime::{Clock, Random, TaskKind};
 use tokio::net::TcpListener;
 
+use super::streams::{Own, TopicUsers};
 use crate::config::{BrokerConfig, Config};
+
+/// The server's own user at its broker's inner port.
+const INNER_USER: &str = "wharf-inner";
 
 /// A broker that runs.
 pub struct Running {
     broker: Broker,
     threads: Option<tokio::runtime::Runtime>,
+    own: Own,
 }
 
-/// Who may log in: the accounts, if that is set, and the broker's own users.
+/// Who may log in: the accounts, if that is set, the broker's own users, and those of topics.
 struct Users {
     control: Option<Control>,
     own: HashMap<String, String>,
+    topics: TopicUsers,
+}
+
+/// The server's own way in: a port of its own on the loopback, so that it needs neither the certificate nor the address
+/// that clients are told. Where names are asked for there is one name for it, with a password of this start.
+struct Inner {
+    access: Access,
+    password: String,
 }
 
 #[async_trait]
@@ -30,6 +45,10 @@ impl broker::Users for Users {
     async fn password(&self, name: &str) -> Option<String> {
         if let Some(password) = self.own.get(name) {
             return Some(password.clone());
+        }
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if topics.is_some() {
+            return topics;
         }
         let found = self.control.as_ref()?.account_by_access_key(name).await;
         match found {
@@ -48,7 +67,9 @@ impl broker::Users for Users {
 /// What could not be opened, in words.
 pub async fn start(config: &Config, control: &Control) -> Result<Option<Running>, String> {
     let Some(wanted) = &config.broker else { return Ok(None) };
-    let access = access(wanted, control)?;
+    let topics = TopicUsers::default();
+    let access = access(wanted, control, topics.clone())?;
+    let inner = inner(wanted);
     let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(8)
@@ -58,9 +79,12 @@ pub async fn start(config: &Config, control: &Control) -> Result<Option<Running>
         .build()
         .map_err(|e| format!("can't start the broker: {e}"))?;
     let (wanted, port_file) = (wanted.clone(), config.data_dir.join("broker-port"));
-    let started = threads.spawn(async move { open(wanted, access, &port_file).await }).await;
+    let started = threads.spawn(async move { open(wanted, access, inner, &port_file).await }).await;
     match started {
-        Ok(Ok(broker)) => Ok(Some(Running { broker, threads: Some(threads) })),
+        Ok(Ok((broker, own))) => {
+            let own = Own { users: Some(topics), ..own };
+            Ok(Some(Running { broker, threads: Some(threads), own }))
+        }
         failed => {
             threads.shutdown_background();
             Err(format!(
@@ -71,7 +95,12 @@ pub async fn start(config: &Config, control: &Control) -> Result<Option<Running>
     }
 }
 
-async fn open(wanted: BrokerConfig, mut access: Access, port_file: &Path) -> Result<Broker, String> {
+async fn open(
+    wanted: BrokerConfig,
+    mut access: Access,
+    mut inner: Inner,
+    port_file: &Path,
+) -> Result<(Broker, Own), String> {
     let listener = TcpListener::bind(wanted.address)
         .await
         .map_err(|e| format!("can't listen on {}: {e}", wanted.address))?;
@@ -79,23 +108,61 @@ async fn open(wanted: BrokerConfig, mut access: Access, port_file: &Path) -> Res
     if access.advertised.1 == 0 {
         access.advertised.1 = port;
     }
+    let within = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|e| e.to_string())?;
+    inner.access.advertised.1 = within.local_addr().map_err(|e| e.to_string())?.port();
+    let own = Own {
+        endpoint: inner.endpoint(),
+        address: format!("{}:{}", access.advertised.0, access.advertised.1),
+        users: None,
+    };
     let broker = Broker::open(wanted.settings, Clock::system()).await.map_err(|e| e.to_string())?;
     std::fs::write(port_file, format!("{port}\n")).map_err(|e| format!("{}: {e}", port_file.display()))?;
-    let serving = broker.clone();
-    runtime::spawn(TaskKind::Accept, async move {
-        if let Err(e) = serving.serve(listener, access).await {
-            tracing::error!("the broker's listener ended: {e}");
-        }
-    });
-    Ok(broker)
+    for (listener, access) in [(listener, access), (within, inner.access)] {
+        let serving = broker.clone();
+        runtime::spawn(TaskKind::Accept, async move {
+            if let Err(e) = serving.serve(listener, access).await {
+                tracing::error!("the broker's listener ended: {e}");
+            }
+        });
+    }
+    Ok((broker, own))
 }
 
-fn access(wanted: &BrokerConfig, control: &Control) -> Result<Access, String> {
+fn inner(wanted: &BrokerConfig) -> Inner {
+    let password = Random::system().hex(32);
+    let own = HashMap::from([(INNER_USER.to_owned(), password.clone())]);
+    let users = Users { control: None, own, topics: TopicUsers::default() };
+    let access = Access {
+        advertised: (Ipv4Addr::LOCALHOST.to_string(), 0),
+        tls: None,
+        users: wanted.asks().then(|| Arc::new(users) as Arc<dyn broker::Users>),
+    };
+    Inner { access, password }
+}
+
+impl Inner {
+    /// How the server's own clients come in.
+    fn endpoint(&self) -> Endpoint {
+        let (host, port) = &self.access.advertised;
+        let bootstrap = format!("{host}:{port}");
+        let (connection, secret) = if self.access.users.is_some() {
+            let connection = serde_json::json!({
+                "bootstrap": bootstrap, "security": "sasl_plaintext", "mechanism": "PLAIN", "user": INNER_USER,
+            });
+            (connection, Some(Secret(self.password.as_str().into())))
+        } else {
+            (serde_json::json!({ "bootstrap": bootstrap }), None)
+        };
+        Endpoint { connection: connection.to_string(), secret, options: String::new() }
+    }
+}
+
+fn access(wanted: &BrokerConfig, control: &Control, topics: TopicUsers) -> Result<Access, String> {
     let mut own = HashMap::new();
     for (name, secret) in &wanted.users {
         own.insert(name.clone(), super::reveal(secret)?);
     }
-    let users = Users { control: wanted.accounts.then(|| control.clone()), own };
+    let users = Users { control: wanted.accounts.then(|| control.clone()), own, topics };
     let tls = match &wanted.tls {
         None => None,
         Some((certificate, key)) => {
@@ -116,6 +183,11 @@ fn access(wanted: &BrokerConfig, control: &Control) -> Result<Access, String> {
 }
 
 impl Running {
+    /// How the server itself uses it.
+    pub fn own(&self) -> Own {
+        self.own.clone()
+    }
+
     /// Puts everything on the disk and ends the threads.
     pub async fn stop(mut self) {
         self.broker.close().await;

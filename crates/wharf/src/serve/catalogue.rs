@@ -3,10 +3,13 @@
 //! resource stays as an ordinary entry until it is removed.
 
 use control::{Control, GivenKey, NewAccount};
-use model::{AccountId, FileSystem, FileSystemId, ObjectStore, ObjectStoreId, Origin, Timestamp};
+use model::{
+    AccountId, Connection, ConnectionId, Dialect, FileSystem, FileSystemId, ObjectStore, ObjectStoreId,
+    Origin, Timestamp,
+};
 
 use super::reveal;
-use crate::config::Config;
+use crate::config::{Config, ConnectionConfig};
 
 /// Declares accounts, file systems and object stores, and lets go of what is no longer declared.
 pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
@@ -15,7 +18,56 @@ pub async fn declare(config: &Config, control: &Control) -> Result<(), String> {
     object_stores(config, control).await?;
     let file_systems: Vec<_> = config.file_systems.iter().map(|f| FileSystemId(f.id.clone())).collect();
     let stores: Vec<_> = config.object_stores.iter().map(|o| ObjectStoreId(o.id.clone())).collect();
-    control.release_undeclared(&file_systems, &stores).await.map_err(|e| e.to_string())
+    control.release_undeclared(&file_systems, &stores).await.map_err(|e| e.to_string())?;
+    for c in &config.connections {
+        let made = connection(c, config, control).map_err(|e| format!("connection {}: {e}", c.id))?;
+        control.declare_connection(made).await.map_err(|e| format!("connection {}: {e}", c.id))?;
+    }
+    let connections: Vec<_> = config.connections.iter().map(|c| ConnectionId(c.id.clone())).collect();
+    control.release_undeclared_connections(&connections).await.map_err(|e| e.to_string())
+}
+
+/// A connection in its connector's words. The embedded broker has none: it is the server's own.
+fn connection(c: &ConnectionConfig, config: &Config, control: &Control) -> Result<Connection, String> {
+    let (mut address, mut secret, mut ca) = (c.address.clone(), c.secret.as_ref(), c.ca_file.as_ref());
+    if let Some(id) = &c.object_store {
+        let store =
+            config.object_stores.iter().find(|o| o.id == *id).ok_or("its object_store is not there")?;
+        let dialect = match store.dialect {
+            Dialect::S3 => "s3",
+            Dialect::Cos => "cos",
+            Dialect::Oss => "oss",
+            Dialect::Obs => "obs",
+        };
+        address.insert("url".to_owned(), store.url.clone().into());
+        address.insert("region".to_owned(), store.region.clone().into());
+        address.insert("dialect".to_owned(), dialect.into());
+        address.insert("path_style".to_owned(), store.path_style.into());
+        if let Some((key, source)) = &store.key {
+            address.insert("access_key_id".to_owned(), key.clone().into());
+            secret = Some(source);
+        }
+        ca = store.ca_file.as_ref();
+    }
+    if let Some(file) = ca {
+        let pem = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+        address.insert("ca_pem".to_owned(), pem.into());
+    }
+    let address = if c.embedded { String::new() } else { serde_json::Value::Object(address).to_string() };
+    Ok(Connection {
+        id: ConnectionId(c.id.clone()),
+        account: None,
+        name: c.name.clone(),
+        description: c.description.clone(),
+        kind: Some(c.kind),
+        product: c.product.to_owned(),
+        address,
+        secret: secret.map(reveal).transpose()?.map(|s| control.seal(&s)),
+        attributes: c.attributes.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
+        tags: std::collections::BTreeMap::default(),
+        origin: Origin::Config,
+        created: Timestamp(control.clock().now().0),
+    })
 }
 
 async fn accounts(config: &Config, control: &Control) -> Result<(), String> {

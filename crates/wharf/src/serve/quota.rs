@@ -5,10 +5,15 @@
 //! fileset at one time share one account. What others write meanwhile is not seen until the next count, and
 //! nobody holds them to anything: that is the file system's part.
 //!
+//! The many tasks of a stream follow each other: an account is kept for a while after its last task, for
+//! longer where counting takes longer, so that counting never takes more than a tenth of the time. One that
+//! had to refuse a write is not kept: somebody may have made room.
+//!
 //! A write that finds too little left fails as on a full disk (`Full`): it ends the run.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use connector::{
@@ -22,9 +27,28 @@ use store::Store;
 /// The accounts of filesets that are being written into.
 #[derive(Default)]
 pub struct Quotas {
-    accounts: Mutex<HashMap<FilesetId, Weak<Account>>>,
+    accounts: Mutex<HashMap<FilesetId, Kept>>,
     /// One count at a time, so that two tasks that begin together share one account.
     counting: tokio::sync::Mutex<()>,
+}
+
+/// A count is good for this long, and for this many times what it took, when nobody is at work.
+const FRESH: Duration = Duration::from_secs(5);
+const SHARE: u32 = 10;
+
+/// An account and its count.
+struct Kept {
+    account: Arc<Account>,
+    counted: Instant,
+    took: Duration,
+}
+
+impl Kept {
+    /// Somebody writes by it, or the next may.
+    fn is_good(&self) -> bool {
+        let fresh = self.counted.elapsed() < FRESH.max(self.took.saturating_mul(SHARE));
+        Arc::strong_count(&self.account) > 1 || (fresh && !self.account.lock().refused)
+    }
 }
 
 impl Quotas {
@@ -53,11 +77,12 @@ impl Quotas {
     async fn account(&self, f: &Fileset, quota: Quota, end: &DirectoryEnd) -> Result<Arc<Account>> {
         let _one = self.counting.lock().await;
         let lock = || self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        lock().retain(|_, account| account.strong_count() > 0);
-        if let Some(account) = lock().get(&f.id).and_then(Weak::upgrade) {
+        lock().retain(|_, kept| kept.is_good());
+        if let Some(account) = lock().get(&f.id).map(|kept| kept.account.clone()) {
             account.lock().quota = quota;
             return Ok(account);
         }
+        let began = Instant::now();
         let (root, path) = (end.root.clone(), f.path.trim_matches('/').to_owned());
         let count = move || match PosixTree::open_below(&root, path.as_bytes(), false, Default::default()) {
             Ok(tree) => tree.count(),
@@ -67,9 +92,10 @@ impl Quotas {
         };
         let counted = runtime::aside("count", count).await;
         let (bytes, files) = counted.map_err(|e| Error::new(ErrorKind::Other, e))??;
-        let state = State { quota, bytes, files, uploads: HashMap::new() };
+        let state = State { quota, bytes, files, uploads: HashMap::new(), refused: false };
         let account = Arc::new(Account { fileset: f.id.clone(), state: Mutex::new(state) });
-        lock().insert(f.id.clone(), Arc::downgrade(&account));
+        let kept = Kept { account: account.clone(), counted: Instant::now(), took: began.elapsed() };
+        lock().insert(f.id.clone(), kept);
         Ok(account)
     }
 }
@@ -96,6 +122,8 @@ struct State {
     files: u64,
     /// What was taken for writes in parts that are not finished, by their tokens.
     uploads: HashMap<Box<str>, Change>,
+    /// Too little was left for a write.
+    refused: bool,
 }
 
 /// By how much a write changes what is held.
@@ -138,9 +166,11 @@ impl Account {
             Err(Error::new(ErrorKind::Full, message))
         };
         if let Some(limit) = over(change.bytes > 0, bytes, state.quota.size_limit) {
+            state.refused = true;
             return full(limit, "bytes");
         }
         if let Some(limit) = over(change.files > 0, files, state.quota.file_count_limit) {
+            state.refused = true;
             return full(limit, "files");
         }
         (state.bytes, state.files) = (bytes, files);
@@ -222,8 +252,8 @@ impl Tree for Held {
         self.inner.settle()
     }
 
-    async fn sweep(&self, older_than_s: u64) -> Result<u64> {
-        self.inner.sweep(older_than_s).await
+    async fn sweep(&self, what: &connector::Sweep) -> Result<u64> {
+        self.inner.sweep(what).await
     }
 }
 
@@ -327,7 +357,7 @@ mod tests {
 
     fn account(size: Option<u64>, count: Option<u64>) -> Arc<Account> {
         let quota = Quota { size_limit: size, file_count_limit: count };
-        let state = State { quota, bytes: 0, files: 0, uploads: HashMap::new() };
+        let state = State { quota, bytes: 0, files: 0, uploads: HashMap::new(), refused: false };
         Arc::new(Account { fileset: FilesetId::from("fset-1"), state: Mutex::new(state) })
     }
 
@@ -394,6 +424,46 @@ mod tests {
         put(&*lane, "set/c", 500).await.unwrap();
         assert!(lane.remove(&target("set/c", 0).path).await.unwrap());
         assert_eq!(use_of(&account), (500, 2));
+    }
+
+    #[tokio::test]
+    async fn the_tasks_of_a_stream_share_one_count() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("set")).unwrap();
+        let add = |name: &str| std::fs::write(dir.path().join("set").join(name), [0; 100]).unwrap();
+        add("before");
+        let quotas = Quotas::default();
+        let quota = Quota { size_limit: Some(1000), file_count_limit: None };
+        let fileset = Fileset {
+            id: "fset-1".into(),
+            account: "me".into(),
+            file_system: "fs-1".into(),
+            path: "/set/".into(),
+            description: String::new(),
+            deletion_protection: false,
+            quota: Some(quota),
+            status: model::FilesetStatus::Created,
+            release: None,
+            space_used: 0,
+            files_used: 0,
+            counted: None,
+            created: model::Timestamp(0),
+            updated: model::Timestamp(0),
+        };
+        let end =
+            DirectoryEnd { file_system: "fs-1".into(), root: dir.path().to_owned(), path: "set/".into() };
+        let account = async || quotas.account(&fileset, quota, &end).await.unwrap();
+        let first = account().await;
+        assert_eq!(use_of(&first), (100, 1));
+        let taken = first.take(Change { bytes: 50, files: 1 }).unwrap();
+        taken.keep();
+        drop(first);
+        // Behind our back: a count would see it. The next task goes by the last one and what was written since.
+        add("behind");
+        assert_eq!(use_of(&*account().await), (150, 2));
+        // A refusal is believed once: the next task counts again.
+        assert!(account().await.take(Change { bytes: 900, files: 1 }).is_err());
+        assert_eq!(use_of(&*account().await), (200, 2));
     }
 
     #[tokio::test]

@@ -1,0 +1,21 @@
+//! The door as a client sees it: every action and every code that it gives.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod connections;
+mod creation;
+mod ends;
+mod flat;
+mod messages;
+mod seed;
+mod streams;
+mod sync;
+mod tables;
+mod tasks;
+mod topics;
+mod world;

@@ -1,0 +1,249 @@
+//! The two texts of an endpoint, read and checked without I/O.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connector::records::{Endpoint, Problem};
+use connector::{Error, ErrorKind, Result};
+use serde::Deserialize;
+
+use super::format::{Format, Shape};
+use super::naming::{Directories, Naming};
+use super::object::Packing;
+use crate::endpoint::{Addressing, Credentials, Dialect, Secret, Site};
+
+const MIB: u64 = 1024 * 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConnection {
+    url: String,
+    #[serde(default)]
+    region: Option<String>,
+    #[serde(default)]
+    dialect: Option<RawDialect>,
+    #[serde(default = "yes")]
+    path_style: bool,
+    #[serde(default)]
+    access_key_id: Option<String>,
+    #[serde(default)]
+    ca_pem: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawDialect {
+    S3,
+    Cos,
+    Oss,
+    Obs,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSink {
+    bucket: String,
+    #[serde(default)]
+    prefix: String,
+    #[serde(default)]
+    directories: String,
+    #[serde(default = "china")]
+    utc_offset_s: i32,
+    #[serde(default)]
+    max_bytes: Option<u64>,
+    #[serde(default)]
+    max_seconds: Option<u64>,
+    format: String,
+    #[serde(default)]
+    compression: Option<String>,
+    #[serde(default)]
+    source_format: Option<String>,
+    #[serde(default)]
+    storage_class: Option<String>,
+    #[serde(default)]
+    columns: Vec<String>,
+    #[serde(default)]
+    header: bool,
+}
+
+/// The product's default time zone is UTC+08:00.
+fn china() -> i32 {
+    28_800
+}
+
+/// Checked options.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) bucket: Box<str>,
+    pub(super) naming: Naming,
+    pub(super) format: Format,
+    pub(super) packing: Packing,
+    pub(super) max_bytes: u64,
+    pub(super) max_micros: i64,
+    pub(super) storage_class: Option<Box<str>>,
+    pub(super) content_type: &'static str,
+}
+
+/// All problems of a bucket's connection (JSON).
+#[must_use]
+pub fn check_connection(connection: &str) -> Vec<Problem> {
+    // The secret is not part of the text; any will do for the check.
+    site(connection, Some("x")).err().unwrap_or_default()
+}
+
+/// All problems of a bucket sink's options (JSON).
+#[must_use]
+pub fn check_sink(options: &str) -> Vec<Problem> {
+    plan(options).err().unwrap_or_default()
+}
+
+fn problem(field: &str, reason: impl Into<String>) -> Problem {
+    Problem { field: field.to_owned(), reason: reason.into() }
+}
+
+/// Site and plan of an endpoint; the first problem as an error.
+pub(super) fn read(endpoint: &Endpoint) -> Result<(Arc<Site>, Plan)> {
+    let refuse = |problems: Vec<Problem>| {
+        let all: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.field, p.reason)).collect();
+        Error::new(ErrorKind::Unacceptable, all.join("; "))
+    };
+    let secret = endpoint.secret.as_ref().map(|s| &*s.0);
+    let site = site(&endpoint.connection, secret).map_err(refuse)?;
+    Ok((site, plan(&endpoint.options).map_err(refuse)?))
+}
+
+fn site(text: &str, secret: Option<&str>) -> Result<Arc<Site>, Vec<Problem>> {
+    let raw: RawConnection = serde_json::from_str(text).map_err(|e| vec![problem("", e.to_string())])?;
+    let credentials = match (raw.access_key_id, secret) {
+        (Some(id), Some(secret)) => {
+            Some(Credentials { access_key: id.into(), secret_key: Secret::new(secret), session_token: None })
+        }
+        (Some(_), None) => return Err(vec![problem("access_key_id", "needs a secret key")]),
+        (None, _) => None,
+    };
+    let region = raw.region.unwrap_or_else(|| "us-east-1".to_owned());
+    let mut e = crate::endpoint::Endpoint::new(raw.url, region, credentials);
+    e.dialect = match raw.dialect.unwrap_or(RawDialect::S3) {
+        RawDialect::S3 => Dialect::S3,
+        RawDialect::Cos => Dialect::Cos,
+        RawDialect::Oss => Dialect::Oss,
+        RawDialect::Obs => Dialect::Obs,
+    };
+    e.addressing = if raw.path_style { Addressing::Path } else { Addressing::VirtualHost };
+    e.ca_pem = raw.ca_pem.map(String::into_bytes);
+    e.check().map_err(|all| {
+        let split = |p: String| match p.split_once(": ") {
+            Some((field, reason)) => problem(&field.replace(' ', "_"), reason),
+            None => problem("", p),
+        };
+        all.into_iter().map(split).collect()
+    })
+}
+
+fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
+    let raw: RawSink = serde_json::from_str(text).map_err(|e| vec![problem("", e.to_string())])?;
+    let mut bad = Vec::new();
+    let bucket_ok = (3..=63).contains(&raw.bucket.len())
+        && raw.bucket.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    if !bucket_ok {
+        bad.push(problem("bucket", "must be a bucket's name of 3 to 63 letters, digits, `-`, `.`"));
+    }
+    if raw.prefix.len() > 512 || raw.prefix.starts_with('/') || raw.prefix.chars().any(char::is_control) {
+        let reason = "must have at most 512 bytes, no control characters and no `/` at its beginning";
+        bad.push(problem("prefix", reason));
+    }
+    if !(-43_200..=50_400).contains(&raw.utc_offset_s) {
+        bad.push(problem("utc_offset_s", "must be between -43200 and 50400"));
+    }
+    let max_bytes = raw.max_bytes.unwrap_or(128 * MIB);
+    if !(1..=50 * 1024 * MIB).contains(&max_bytes) {
+        bad.push(problem("max_bytes", "must be between 1 and 53687091200"));
+    }
+    let seconds = raw.max_seconds.unwrap_or(3600);
+    if !(1..=7 * 86_400).contains(&seconds) {
+        bad.push(problem("max_seconds", "must be between 1 and 604800"));
+    }
+    let directories = Directories::parse(&raw.directories).unwrap_or_else(|reason| {
+        bad.push(problem("directories", reason));
+        Directories::default()
+    });
+    let storage_class = raw.storage_class.filter(|s| !s.is_empty());
+    if storage_class.as_ref().is_some_and(|s| s.len() > 64 || !s.bytes().all(|b| b.is_ascii_graphic())) {
+        bad.push(problem("storage_class", "must be a word of at most 64 characters"));
+    }
+    let packing = match raw.compression.as_deref() {
+        None | Some("none") => Packing::None,
+        Some("gzip") => Packing::Gzip,
+        Some("zstd") => Packing::Zstd,
+        Some(_) => {
+            bad.push(problem("compression", "must be none, gzip or zstd"));
+            Packing::None
+        }
+    };
+    let debezium = choice(&mut bad, "source_format", raw.source_format.as_deref(), ["json", "debezium"]);
+    let csv = choice(&mut bad, "format", Some(&raw.format), ["json", "csv"]);
+    let shape = shape(&mut bad, csv, raw.columns, raw.header);
+    let (extension, content_type) = match (csv, packing) {
+        (true, Packing::None) => ("csv", "text/csv"),
+        (true, Packing::Gzip) => ("csv.gz", "application/gzip"),
+        (true, Packing::Zstd) => ("csv.zst", "application/zstd"),
+        (false, Packing::None) => ("json", "application/x-ndjson"),
+        (false, Packing::Gzip) => ("json.gz", "application/gzip"),
+        (false, Packing::Zstd) => ("json.zst", "application/zstd"),
+    };
+    let naming = Naming { prefix: raw.prefix.into(), directories, offset_s: raw.utc_offset_s, extension };
+    let plan = Plan {
+        bucket: raw.bucket.into(),
+        naming,
+        format: Format { shape, debezium },
+        packing,
+        max_bytes,
+        max_micros: i64::try_from(Duration::from_secs(seconds).as_micros()).unwrap_or(i64::MAX),
+        storage_class: storage_class.map(Into::into),
+        content_type,
+    };
+    if bad.is_empty() { Ok(plan) } else { Err(bad) }
+}
+
+fn shape(bad: &mut Vec<Problem>, csv: bool, columns: Vec<String>, header: bool) -> Shape {
+    if !csv && (header || !columns.is_empty()) {
+        bad.push(problem("columns", "columns and header belong to csv"));
+    } else if header && columns.is_empty() {
+        bad.push(problem("header", "needs columns"));
+    } else if columns.len() > 4096 {
+        bad.push(problem("columns", "must be at most 4096"));
+    }
+    if csv { Shape::Csv { columns, header } } else { Shape::Json }
+}
+
+/// True for the second of two words.
+fn choice(bad: &mut Vec<Problem>, field: &str, value: Option<&str>, [first, second]: [&str; 2]) -> bool {
+    match value {
+        Some(v) if v == second => return true,
+        None => {}
+        Some(v) if v == first => {}
+        Some(_) => bad.push(problem(field, format!("must be {first} or {second}"))),
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_problems_come_at_once() {
+        let bad = r#"{"bucket":"b","prefix":"/x","directories":"%Q","utc_offset_s":99999,"max_bytes":0,"max_seconds":0,
+            "format":"xml","compression":"lzma","source_format":"canal","storage_class":"A B","header":true}"#;
+        let fields: Vec<_> = check_sink(bad).into_iter().map(|p| p.field).collect();
+        assert_eq!(fields.len(), 11, "{fields:?}");
+        assert_eq!(check_sink(r#"{"bucket":"bkt","format":"json"}"#), []);
+        assert!(!check_sink(r#"{"bucket":"bkt","format":"json","other":1}"#).is_empty());
+        assert_eq!(check_connection(r#"{"url":"http://h:1","access_key_id":"A"}"#), []);
+        assert_eq!(check_connection(r#"{"url":"ftp://h","region":"a b"}"#).len(), 2);
+    }
+}

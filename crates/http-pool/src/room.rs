@@ -1,0 +1,36 @@
+//! Room for the buffers of a sink.
+
+use runtime::{ByteBudget, Lease};
+
+/// A sink takes this part of the budget at most: half of it belongs to the units in flight, and several lanes share the rest.
+const PART: u64 = 16;
+/// A buffer is not made smaller than this.
+const LEAST: usize = 64 * 1024;
+
+/// Takes room for `count` buffers of `bytes` each, for as long as a sink lives; smaller ones where the budget is small or
+/// nearly taken, so that sinks never wait for each other for good. Call it before the first unit: a lease in the middle of writing could
+/// wait for the sink's own units. Returns the size of one buffer.
+pub async fn share(budget: &ByteBudget, bytes: usize, count: usize) -> (usize, Lease) {
+    let count = count.max(1);
+    let most = (budget.total() / PART).min(budget.free() / 4);
+    let one = usize::try_from(most).unwrap_or(usize::MAX) / count;
+    let one = bytes.min(one.max(LEAST));
+    (one, budget.lease(one as u64 * count as u64).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn many_sinks_get_smaller_buffers_and_nobody_waits() {
+        let budget = ByteBudget::new(128 << 20);
+        let mut held = Vec::new();
+        for n in 0..100 {
+            let (one, lease) = share(&budget, 4 << 20, 5).await;
+            assert!(if n == 0 { one > 1 << 20 } else { one >= LEAST });
+            held.push(lease);
+        }
+        assert!(budget.free() > 16 << 20);
+    }
+}

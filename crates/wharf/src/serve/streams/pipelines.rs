@@ -1,0 +1,88 @@
+//! A pipeline's two ends, made for each of its lanes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connector::records::{Context, Endpoint, RecordSink, RecordSource, SharedHost};
+use connector::{Error, ErrorKind, Result};
+use control::{Caller, Control};
+use engine::pipeline::{Catalogue, ChainStep, Ends, Step};
+use model::{EndKind, OnFailure, Pipeline, PipelineEnd};
+
+use super::{Connectors, kinds, transforms};
+
+/// Looks ends up through control and opens their secrets.
+pub struct Lookup {
+    /// Resolves connections and buckets.
+    pub control: Control,
+    /// Opens secrets and knows the own cluster.
+    pub connectors: Arc<Connectors>,
+}
+
+#[async_trait]
+impl Catalogue for Lookup {
+    async fn resolve(&self, p: &Pipeline) -> Result<Arc<dyn Ends>> {
+        let source = self.end(&p.source).await?;
+        let sink = self.end(&p.sink).await?;
+        let mut copies = Vec::new();
+        for policy in [&p.on_failure, &p.on_refusal] {
+            if let OnFailure::Keep { copy: Some(to), .. } = policy {
+                copies.push(((**to).clone(), self.end(to).await?));
+            }
+        }
+        let transform = p.transform.clone();
+        Ok(Arc::new(Made { source: (p.source.kind, source), sink: (p.sink.kind, sink), copies, transform }))
+    }
+}
+
+impl Lookup {
+    async fn end(&self, end: &PipelineEnd) -> Result<Endpoint> {
+        let reached = self.control.reach(&Caller::operator(), end).await.map_err(|e| {
+            let kind = match e.kind {
+                control::ErrorKind::NotFound(_) => ErrorKind::NotFound,
+                _ => ErrorKind::Unavailable,
+            };
+            Error::new(kind, e.to_string())
+        })?;
+        self.connectors.endpoint(&reached)
+    }
+}
+
+struct Made {
+    source: (EndKind, Endpoint),
+    sink: (EndKind, Endpoint),
+    copies: Vec<(PipelineEnd, Endpoint)>,
+    transform: Option<String>,
+}
+
+impl Ends for Made {
+    fn splits(&self) -> Result<Option<usize>> {
+        let (EndKind::Kafka, endpoint) = &self.source else { return Ok(None) };
+        connector_kafka::splits(endpoint, Duration::from_secs(10)).map(Some)
+    }
+
+    fn source(&self, context: &Context) -> Result<Box<dyn RecordSource>> {
+        kinds::source(self.source.0, &self.source.1, context)
+    }
+
+    fn step(&self) -> Result<Option<Box<dyn Step>>> {
+        let Some(text) = &self.transform else { return Ok(None) };
+        let chain = transforms::chain(text).map_err(|problems| {
+            let all: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.field, p.reason)).collect();
+            Error::new(ErrorKind::Unacceptable, format!("the transform is wrong: {}", all.join("; ")))
+        })?;
+        Ok(Some(Box::new(ChainStep::from(chain))))
+    }
+
+    fn sink(&self, context: &Context, host: SharedHost) -> Result<Box<dyn RecordSink>> {
+        kinds::sink(self.sink.0, &self.sink.1, context, host)
+    }
+
+    fn copy(&self, to: &PipelineEnd, context: &Context, host: SharedHost) -> Result<Box<dyn RecordSink>> {
+        let found = self.copies.iter().find(|(end, _)| end == to);
+        let none = || Error::new(ErrorKind::NotFound, "there is no such place for copies of dead letters");
+        let (end, endpoint) = found.ok_or_else(none)?;
+        kinds::sink(end.kind, endpoint, context, host)
+    }
+}
