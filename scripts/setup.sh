@@ -145,7 +145,7 @@ case $want in
     python_packages
     kafka_peers
     clickhouse_engine
-    if [ "$want" = test ]; then go_modules; node_sdks; else apt_packages wrk:/usr/bin/wrk; fi
+    if [ "$want" = test ]; then go_modules; node_sdks; else apt_packages wrk:/usr/bin/wrk rsyslog-kafka:/usr/lib/x86_64-linux-gnu/rsyslog/imkafka.so rsyslog-elasticsearch:/usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so; fi
     ;;
   *) fail "unknown target \"$want\"; one of demo, test, bench" ;;
 esac

@@ -13,7 +13,7 @@ from collections import Counter
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 from tencentcloud.common import credential
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.profile.client_profile import ClientProfile
@@ -73,10 +73,10 @@ def stream(tmp_path, request):
         running.stop(20)
 
 
-def topic(wharf, name, partitions=2):
+def topic(wharf, name, partitions=2, config=None):
     admin = AdminClient({"bootstrap.servers": wharf.boot})
     name = wharf.name(name)
-    for future in admin.create_topics([NewTopic(name, partitions, 1)]).values():
+    for future in admin.create_topics([NewTopic(name, partitions, 1, config=config or {})]).values():
         future.result(30)
     return name
 
@@ -246,6 +246,30 @@ def test_what_cannot_be_transformed_waits_at_the_desk(stream):
     letters = json.loads(wharf.command("dead", "list", id, "--json", "--config", wharf.config).stdout)
     letters = letters.get("letters", letters) if isinstance(letters, dict) else letters
     assert sorted(l["offset"] for l in letters) == sorted(poison)
+
+
+def test_a_refused_record_is_replayed_once_the_cause_is_mended(stream):
+    wharf = stream()
+    topic(wharf, "in", 1), topic(wharf, "out", 1, {"max.message.bytes": "2000"})
+    values = documents(50)
+    values[20] = json.dumps({"id": 20, "text": "".join(random.choices("abcdefgh", k=9000))}).encode()
+    produce(wharf, "in", values)
+    id = task(wharf, "t1", to_topic(wharf, "out", EnableToleration=True))
+    items = settled(wharf, id, 50)
+    assert (items["written"], items["dead_lettered"]) == (49, 1)
+    admin = AdminClient({"bootstrap.servers": wharf.boot})
+    entry = ConfigEntry("max.message.bytes", "1000000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, wharf.name("out"), incremental_configs=[entry])
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+    wharf.command("dead", "replay", id, "--all", "--config", wharf.config)
+
+    def replayed():
+        items = shown(wharf, id)["ledger"]["items"]
+        return items["dead_lettered"] == 0 and items
+
+    assert peers.wait_until("the replay", replayed, 60)["written"] == 50
+    assert Counter(m.value() for m in consume(wharf, "out", 50)) == Counter(values)
 
 
 def test_one_pipelines_dead_sink_leaves_its_neighbours_alone(stream):
