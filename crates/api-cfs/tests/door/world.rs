@@ -126,7 +126,7 @@ impl Tree for PlayedTree {
         Ok(())
     }
 
-    async fn sweep(&self, _: u64) -> connector::Result<u64> {
+    async fn sweep(&self, _: &connector::Sweep) -> connector::Result<u64> {
         Ok(0)
     }
 }

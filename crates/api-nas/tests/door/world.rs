@@ -50,7 +50,7 @@ impl Tree for Fake {
     fn settle(&self) -> connector::Result<()> {
         Ok(())
     }
-    async fn sweep(&self, _older_than_s: u64) -> connector::Result<u64> {
+    async fn sweep(&self, _what: &connector::Sweep) -> connector::Result<u64> {
         Ok(0)
     }
 }
