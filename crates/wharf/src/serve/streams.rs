@@ -9,6 +9,7 @@ pub mod kinds;
 pub mod pipelines;
 mod transforms;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -264,11 +265,12 @@ impl Streams for Connectors {
             let mut known: BTreeMap<i64, BTreeMap<i32, i64>> = BTreeMap::new();
             let mut out = Vec::with_capacity(times.len());
             for (partition, time) in times {
-                if !known.contains_key(&time) {
-                    let found = admin.offsets(&topic, OffsetsFor::Time(time), WAIT)?;
-                    known.insert(time, found.into_iter().collect());
-                }
-                out.push(known.get(&time).and_then(|k| k.get(&partition)).copied());
+                let found = match known.entry(time) {
+                    Entry::Occupied(found) => found.into_mut(),
+                    Entry::Vacant(place) => place
+                        .insert(admin.offsets(&topic, OffsetsFor::Time(time), WAIT)?.into_iter().collect()),
+                };
+                out.push(found.get(&partition).copied());
             }
             Ok(out)
         })
