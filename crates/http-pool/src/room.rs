@@ -4,18 +4,20 @@ use runtime::{ByteBudget, Lease};
 
 /// A sink takes this part of the budget at most: half of it belongs to the units in flight, and several lanes share the rest.
 const PART: u64 = 16;
+/// And leaves this part of it alone: what is in flight has to find room.
+const SPARED: u64 = 8;
 /// A buffer is not made smaller than this.
 const LEAST: usize = 64 * 1024;
 
 /// Takes room for `count` buffers of `bytes` each, for as long as a sink lives; smaller ones where the budget is small or
-/// nearly taken, so that sinks never wait for each other for good. Call it before the first unit: a lease in the middle of writing could
-/// wait for the sink's own units. Returns the size of one buffer.
+/// nearly taken. It never waits, so that sinks can't wait for each other for good: the smallest buffers are given even where
+/// the budget has no room for them any more. Returns the size of one buffer.
 pub async fn share(budget: &ByteBudget, bytes: usize, count: usize) -> (usize, Lease) {
     let count = count.max(1);
-    let most = (budget.total() / PART).min(budget.free() / 4);
-    let one = usize::try_from(most).unwrap_or(usize::MAX) / count;
+    let spare = budget.free().saturating_sub(budget.total() / SPARED) / 4;
+    let one = usize::try_from((budget.total() / PART).min(spare)).unwrap_or(usize::MAX) / count;
     let one = bytes.min(one.max(LEAST));
-    (one, budget.lease(one as u64 * count as u64).await)
+    (one, budget.lease((one as u64 * count as u64).min(spare)).await)
 }
 
 #[cfg(test)]
@@ -31,6 +33,6 @@ mod tests {
             assert!(if n == 0 { one > 1 << 20 } else { one >= LEAST });
             held.push(lease);
         }
-        assert!(budget.free() > 16 << 20);
+        assert!(budget.free() > 15 << 20);
     }
 }
