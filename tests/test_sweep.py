@@ -152,6 +152,7 @@ def test_a_task_takes_away_what_its_killed_attempt_left(slow, weed, bucket):
     # Another version: the upload that was begun is of no use any more.
     large(slow.big, 40)
     slow.configure(**{**slow.parts, "sections": {"transfer": {"sweep_after_seconds": 0}}})
+    time.sleep(7)  # by so much more than the margin it is older than the next attempt
     slow.start()
     assert ends(slow, task)["status"] == "completed"
     assert uploads(s3, bucket) == {"t/foreign": foreign}, f"not {left}"

@@ -37,13 +37,23 @@ impl ObjectLane {
         Self { client, place }
     }
 
-    /// Metadata and stamp as headers; what doesn't fit is counted.
-    pub(crate) fn user_metadata(&self, target: &Target, meta: &Meta, kind: ObjectKind) -> UserMetadata {
+    /// Metadata and stamp as headers; attributes that don't fit are counted, of other words none may be lost.
+    pub(crate) fn user_metadata(
+        &self,
+        target: &Target,
+        meta: &Meta,
+        kind: ObjectKind,
+    ) -> Result<UserMetadata> {
         let out = self.place.dialect.write(meta, kind, Some(&target.stamp));
+        if let Some(word) = out.lost() {
+            let path = target.path.display();
+            let what = format!("{path}: its metadata can't be kept here ({word}; there is room for 2 KiB)");
+            return Err(Error::new(ErrorKind::Unacceptable, what));
+        }
         if out.dropped_xattrs > 0 {
             self.place.dropped_xattrs.fetch_add(u64::from(out.dropped_xattrs), Ordering::Relaxed);
         }
-        out
+        Ok(out)
     }
 
     pub(crate) async fn head(&self, key: &str) -> Result<Option<ObjectHead>, Fault> {
@@ -192,7 +202,7 @@ impl Lane for ObjectLane {
     async fn put(&self, target: &Target, mut body: Body) -> Result<Stored> {
         let key = self.place.key(&target.path)?;
         let meta = complete(&target.meta, body.meta());
-        let metadata = self.user_metadata(target, &meta, ObjectKind::File);
+        let metadata = self.user_metadata(target, &meta, ObjectKind::File)?;
         let put = Put {
             bucket: &self.place.bucket,
             key: &key,
@@ -220,7 +230,7 @@ impl Lane for ObjectLane {
     async fn put_dir(&self, target: &Target) -> Result<()> {
         let mut key = self.place.key(&target.path)?;
         key.push('/');
-        let metadata = self.user_metadata(target, &target.meta, ObjectKind::Dir);
+        let metadata = self.user_metadata(target, &target.meta, ObjectKind::Dir)?;
         let put =
             Put { bucket: &self.place.bucket, key: &key, metadata: &metadata, condition: Condition::None };
         self.client.put(put, &[], Digest::EMPTY).await?;

@@ -3,8 +3,8 @@
 //! A server lists an unfinished upload by key, id and time and says nothing of who began it. So each of ours
 //! carries one small part more, under the last number there is, that is never made a part of the object. What
 //! it holds follows from the key and from its own length, and its ETag (the MD5) proves it; its length says
-//! which run began the upload or took it up last (one of 4096: enough to tell the few runs at one place
-//! apart). Putting it again, with the same or another length, is how a run takes an upload up, and a sign of
+//! which run began the upload or took it up last (one of 65,536: enough to tell the few runs at one
+//! place apart; a sweep of one run spares besides what is younger than its attempt). Putting it again, with the same or another length, is how a run takes an upload up, and a sign of
 //! life. Servers whose ETags are no MD5 (some kinds of encryption) tell us nothing: there nothing is found
 //! again, and nothing swept.
 
@@ -18,7 +18,7 @@ use crate::ops::multipart::FoundPart;
 /// The number of the mark: items have 9,999 parts at most.
 pub(crate) const NUMBER: u32 = 10_000;
 const SHORTEST: u64 = 192;
-const RUNS: u64 = 4096;
+const RUNS: u64 = 65_536;
 
 /// What the mark of an upload of `key` by `run` holds.
 pub(crate) fn of(key: &str, run: &str) -> Bytes {
@@ -64,6 +64,8 @@ mod tests {
         let mark = found("a/key", "task-1");
         assert!(is_one(&mark, "a/key") && is_of(&mark, "task-1") && !is_of(&mark, "task-2"));
         assert!(!is_one(&mark, "a/other"));
+        let lengths: std::collections::HashSet<_> = (0..1000).map(|n| length(&format!("task-{n}"))).collect();
+        assert!(lengths.len() > 980, "few of a thousand runs share their mark: {}", lengths.len());
         assert!(!is_one(&FoundPart { number: 9999, ..mark.clone() }, "a/key"));
         assert!(!is_one(&FoundPart { size: mark.size + 1, ..mark.clone() }, "a/key"));
         assert!(!is_one(&FoundPart { etag: "d41d8cd98f00b204e9800998ecf8427e".into(), ..mark }, "a/key"));

@@ -12,7 +12,8 @@
 //!
 //! Header values must be ASCII and header names lose their case, so paths are percent-encoded, the names
 //! of extended attributes are hexadecimal and their values base64. User metadata may hold 2 KiB in all:
-//! attributes that don't fit are left out and counted in [`UserMetadata::dropped_xattrs`].
+//! attributes that don't fit are left out and counted in [`UserMetadata::dropped_xattrs`]; an item whose
+//! headers of other tools don't fit can't be written.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -68,6 +69,8 @@ pub struct UserMetadata {
     used: usize,
     /// Extended attributes that did not fit into 2 KiB or that the dialect can't hold.
     pub dropped_xattrs: u32,
+    /// The first word of another object that can't be written here.
+    lost: Option<Box<str>>,
 }
 
 macro_rules! names {
@@ -113,6 +116,11 @@ impl UserMetadata {
         &self.headers
     }
 
+    /// What of the source's metadata can't go along: nobody may take an object without it for a copy.
+    pub(crate) fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
     fn push(&mut self, name: HeaderName, value: String) -> bool {
         if self.has(&name) {
             return true;
@@ -129,12 +137,19 @@ impl UserMetadata {
 
     /// What another object had. It comes before everything of ours: none of it may be lost.
     fn carry(&mut self, headers: &[(Box<str>, Box<str>)]) {
-        for (name, value) in headers {
-            let Ok(name) = HeaderName::try_from(&**name) else { continue };
-            if name.as_str().starts_with(PREFIXES[0]) {
-                self.push(name, value.to_string());
-            } else if let Ok(value) = HeaderValue::from_str(value) {
-                self.headers.push((name, value));
+        for (word, value) in headers {
+            let kept = match (HeaderName::try_from(&**word), HeaderValue::from_bytes(value.as_bytes())) {
+                (Ok(name), Ok(_)) if name.as_str().starts_with(PREFIXES[0]) => {
+                    self.push(name, value.to_string())
+                }
+                (Ok(name), Ok(value)) => {
+                    self.headers.push((name, value));
+                    true
+                }
+                _ => false,
+            };
+            if !kept {
+                self.lost.get_or_insert_with(|| word.clone());
             }
         }
     }

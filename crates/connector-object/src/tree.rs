@@ -143,14 +143,15 @@ impl Tree for ObjectTree {
 
     async fn sweep(&self, what: &Sweep) -> Result<u64> {
         let client = self.client();
-        let limit = match i64::try_from(what.idle_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000) {
-            0 => i64::MAX,
-            idle => self.0.site.config.clock.now().0.saturating_mul(1000).saturating_sub(idle),
-        };
+        let idle = i64::try_from(what.idle_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+        let limit = Limit(match idle {
+            0 => None,
+            _ => Some(self.0.site.config.clock.now().0.saturating_mul(1000).saturating_sub(idle)),
+        });
         let mut swept = 0;
         for u in client.list_uploads(&self.0.bucket, &self.0.prefix).await? {
             // An upload whose age can't be read is left alone.
-            if u.initiated_ns == 0 || u.initiated_ns > limit {
+            if u.initiated_ns == 0 || !limit.is_idle(u.initiated_ns) {
                 continue;
             }
             let Ok(key) = std::str::from_utf8(&u.key) else { continue };
@@ -170,19 +171,30 @@ impl Tree for ObjectTree {
     }
 }
 
+/// What may go was touched at this time the last time, or before; `None` = whenever it was.
+#[derive(Clone, Copy)]
+struct Limit(Option<i64>);
+
+impl Limit {
+    /// What doesn't tell its time (0) may be as young as can be.
+    fn is_idle(self, touched_ns: i64) -> bool {
+        self.0.is_none_or(|limit| touched_ns != 0 && touched_ns <= limit)
+    }
+}
+
 /// Is it ours, and does nobody need it?
 async fn may_go(
     client: &Client,
     upload: UploadRef<'_>,
     what: &Sweep,
-    limit: i64,
+    limit: Limit,
 ) -> std::result::Result<bool, Fault> {
     let last = client.list_parts(upload, mark::NUMBER - 1).await?;
     let Some(mark) = last.iter().find(|p| mark::is_one(p, upload.key)) else { return Ok(false) };
-    if what.run.as_ref().is_some_and(|run| !mark::is_of(mark, run)) || mark.modified_ns > limit {
+    if what.run.as_ref().is_some_and(|run| !mark::is_of(mark, run)) || !limit.is_idle(mark.modified_ns) {
         return Ok(false);
     }
-    let idle = |parts: Vec<FoundPart>| parts.iter().all(|p| p.modified_ns <= limit);
+    let idle = |parts: Vec<FoundPart>| parts.iter().all(|p| limit.is_idle(p.modified_ns));
     Ok(what.idle_s == 0 || idle(client.list_parts(upload, 0).await?))
 }
 
@@ -202,5 +214,12 @@ mod tests {
         for bad in ["", "a/b", "a b", "ä"] {
             assert!(ObjectTree::new(&site, bad, "").is_err());
         }
+    }
+
+    #[test]
+    fn what_does_not_tell_its_time_is_not_old() {
+        let limit = Limit(Some(1000));
+        assert!(limit.is_idle(1000) && !limit.is_idle(1001) && !limit.is_idle(0));
+        assert!(Limit(None).is_idle(0) && Limit(None).is_idle(i64::MAX));
     }
 }

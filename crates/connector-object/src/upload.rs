@@ -50,7 +50,7 @@ pub(crate) async fn begin(lane: &ObjectLane, target: &Target, part_size: u64) ->
         // Not every server and not every key may list uploads; then there is nothing to find.
         Err(f) => tracing::debug!(fault = %f, "unfinished uploads can't be listed"),
     }
-    let metadata = lane.user_metadata(target, &target.meta, ObjectKind::File);
+    let metadata = lane.user_metadata(target, &target.meta, ObjectKind::File)?;
     let token = lane.client.create_upload(put(lane, &key, &metadata)).await?;
     sign(lane, target, &key, &token).await;
     Ok(Upload { token: token.into(), part_size, done: Vec::new() })
@@ -184,7 +184,7 @@ async fn mend(
     if upload.done.is_empty() && meta == target.meta {
         return Ok(version);
     }
-    let wanted = lane.user_metadata(target, &meta, ObjectKind::File);
+    let wanted = lane.user_metadata(target, &meta, ObjectKind::File)?;
     let headers: HeaderMap = wanted.headers().iter().cloned().collect();
     let Some(head) = lane.head(key).await? else {
         return Err(Error::new(ErrorKind::Changed, "the object went away after it was written"));

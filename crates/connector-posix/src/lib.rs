@@ -209,8 +209,11 @@ impl Tree for PosixTree {
         };
         let what = format!("sweep {}", root.path.display());
         let swept =
-            runtime::blocking(move || sweep::sweep(&root, &sweep::Rule { before_ns, run: run.as_deref() }))
-                .await;
+            // A walk may take hours: it keeps no place of the pool, and no end of the process waits for it.
+            runtime::aside("sweep", move || {
+                sweep::sweep(&root, &sweep::Rule { before_ns, run: run.as_deref() })
+            })
+            .await;
         swept.map_err(|e| Error::new(ErrorKind::Other, e))?.map_err(|e| fault(e, what))
     }
 }

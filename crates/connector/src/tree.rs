@@ -52,10 +52,11 @@ impl Sweep {
         Self { idle_s: seconds, run: None }
     }
 
-    /// What this run left. Only for a run that is over: what it has at work would go too.
+    /// What this run left and nobody has touched for this long. With 0 only for a run that is over: what it
+    /// has at work would go too.
     #[must_use]
-    pub fn of_run(run: &str) -> Self {
-        Self { idle_s: 0, run: Some(run.into()) }
+    pub fn of_run(run: &str, seconds: u64) -> Self {
+        Self { idle_s: seconds, run: Some(run.into()) }
     }
 }
 

@@ -22,9 +22,16 @@ impl Control {
         let tasks_forgotten = self.forget_history(now).await?;
         let flows_changed = self.ask_flows_again().await?;
         self.release_again().await?;
-        let leftovers_removed = self.sweep_leftovers().await?;
         let (pipelines_forgotten, letters_forgotten) = self.forget_ended(now).await?;
         let syncs = self.reconcile_if_due(now).await?;
+        // Last, since it may walk long, and whatever becomes of it the rest of the upkeep is done.
+        let leftovers_removed = match self.sweep_leftovers().await {
+            Ok(n) => n,
+            Err(e) => {
+                tracing::warn!(error = %e, "leftovers could not be looked for");
+                0
+            }
+        };
         Ok(Upkeep {
             tasks_forgotten,
             tokens_forgotten,

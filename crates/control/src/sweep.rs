@@ -11,7 +11,7 @@ use connector::Sweep;
 use model::{Direction, Task, TaskStatus, Timestamp};
 
 use crate::overlap::{Place, UNFINISHED};
-use crate::{Control, Page, Result, TaskFilter};
+use crate::{Control, Error, ErrorKind, Page, Result, TaskFilter};
 
 /// Rounds are not made more often, unless leftovers are swept sooner.
 const EVERY_S: u64 = 6 * 3600;
@@ -20,15 +20,15 @@ const LOOK_BACK_S: u64 = 30 * 24 * 3600;
 /// By so much, and at most so much, what is older than an unfinished task must be older: a store keeps whole
 /// seconds, by a clock of its own (which signatures allow to be 15 minutes off).
 const MARGIN_S: (u64, u64) = (5, 900);
-/// Tasks that are read in one go, and that a round looks at most.
+/// Tasks that are read in one go, and that a round holds at most: unfinished ones, or places of ended ones.
 const PAGE: u64 = 500;
-const MOST: u64 = 50_000;
+const MOST: usize = 50_000;
 
 /// Places that wait for an unfinished task, at most; a start looks back anyway.
 const WAITING: usize = 1000;
 
 /// Up to which time of their end the tasks' places were swept by this process, and tasks whose places an
-/// unfinished one did not let be swept as far as their age allows.
+/// unfinished one did not let be swept as far as their age allows, or that could not be swept.
 #[derive(Default)]
 pub(crate) struct Swept(Mutex<(Option<Timestamp>, Vec<Task>)>);
 
@@ -42,19 +42,36 @@ impl Control {
         let age = self.0.limits.sweep_after_seconds;
         let now = self.now();
         let until = Timestamp(now.0.saturating_sub(micros(age)));
-        let (from, waiting) = match self.0.swept.0.lock() {
+        let (before, from, waiting) = match self.0.swept.0.lock() {
             _ if age == 0 => return Ok(0),
             Err(_) => return Ok(0),
             Ok(mut swept) => {
-                let from = match swept.0 {
+                let before = swept.0;
+                let from = match before {
                     Some(last) if until.0.saturating_sub(last.0) < micros(age.min(EVERY_S)) => return Ok(0),
                     Some(last) => last,
                     None => Timestamp(until.0.saturating_sub(micros(LOOK_BACK_S))),
                 };
                 swept.0 = Some(until);
-                (from, std::mem::take(&mut swept.1))
+                (before, from, std::mem::take(&mut swept.1))
             }
         };
+        let done = self.sweep_round(age, now, (from, until), waiting.clone()).await;
+        if let (Err(_), Ok(mut swept)) = (&done, self.0.swept.0.lock()) {
+            // What it did not get to is not forgotten.
+            *swept = (before, waiting);
+        }
+        done
+    }
+
+    /// Goes to the places of the tasks that ended in this time, and of those that wait.
+    async fn sweep_round(
+        &self,
+        age: u64,
+        now: Timestamp,
+        (from, until): (Timestamp, Timestamp),
+        waiting: Vec<Task>,
+    ) -> Result<u64> {
         let ended = TaskFilter {
             statuses: vec![TaskStatus::Canceled, TaskStatus::Completed, TaskStatus::Failed],
             ended: (Some(from), Some(until)),
@@ -70,19 +87,21 @@ impl Control {
         let unfinished = self.all(&unfinished, |_| true).await?;
         let mut n = 0;
         for task in ended {
-            let needed = needed_since(&task, &unfinished).await?;
-            let since = needed.map(|t| u64::try_from(now.0.saturating_sub(t.0) / 1_000_000).unwrap_or(0));
-            let margin = age.clamp(MARGIN_S.0, MARGIN_S.1);
-            let idle_s = since.map_or(age, |s| age.max(s.saturating_add(margin)));
-            let what = Sweep::idle(idle_s);
-            match self.sweep_place(&task, &what).await {
+            let idle_s = match needed_since(&task, &unfinished).await? {
+                Some(since) => {
+                    let since = u64::try_from(now.0.saturating_sub(since.0) / 1_000_000).unwrap_or(0);
+                    age.max(since.saturating_add(age.clamp(MARGIN_S.0, MARGIN_S.1)))
+                }
+                None => age,
+            };
+            let swept = self.sweep_place(&task, &Sweep::idle(idle_s)).await;
+            let again = idle_s > age || swept.is_err();
+            match swept {
                 Ok(swept) => n += swept,
                 Err(e) => tracing::debug!(task = %task.id, error = %e, "its destination can't be swept now"),
             }
-            if let (true, Ok(mut swept)) = (what.idle_s > age, self.0.swept.0.lock())
-                && swept.1.len() < WAITING
-            {
-                swept.1.push(task);
+            if again {
+                self.wait_with(task);
             }
         }
         if n > 0 {
@@ -91,20 +110,33 @@ impl Control {
         Ok(n)
     }
 
-    /// Those of the filter's tasks that are wanted, by time.
-    async fn all(&self, filter: &TaskFilter, mut wanted: impl FnMut(&Task) -> bool) -> Result<Vec<Task>> {
-        let (mut all, mut offset) = (Vec::new(), 0);
-        while offset < MOST {
-            let page = Page { offset, limit: PAGE, newest_first: false };
-            let tasks = self.0.store.tasks(filter, page).await?.0;
-            let more = tasks.len() as u64 == PAGE;
-            all.extend(tasks.into_iter().filter(&mut wanted));
-            if !more {
-                break;
-            }
-            offset += PAGE;
+    /// The next round goes there again.
+    fn wait_with(&self, task: Task) {
+        if let Ok(mut swept) = self.0.swept.0.lock()
+            && swept.1.len() < WAITING
+        {
+            swept.1.push(task);
         }
-        Ok(all)
+    }
+
+    /// Those of the filter's tasks that are wanted, by time, some perhaps twice. All that there are, or none: who
+    /// isn't seen here would not be spared.
+    async fn all(&self, filter: &TaskFilter, mut wanted: impl FnMut(&Task) -> bool) -> Result<Vec<Task>> {
+        let (mut all, mut offset, mut filter) = (Vec::new(), 0, filter.clone());
+        loop {
+            let page = Page { offset, limit: PAGE, newest_first: false };
+            let tasks = self.0.store.tasks(&filter, page).await?.0;
+            let last = tasks.last().filter(|_| tasks.len() as u64 == PAGE).map(|t| t.created);
+            all.extend(tasks.into_iter().filter(&mut wanted));
+            let Some(last) = last else { return Ok(all) };
+            if all.len() > MOST {
+                let what = format!("more than {MOST} tasks to look at: nothing is swept");
+                return Err(Error::new(ErrorKind::Internal, what));
+            }
+            // By time, not by number: those that end meanwhile would move the others up.
+            offset = if filter.created.0 == Some(last) { offset + PAGE } else { 0 };
+            filter.created.0 = Some(last);
+        }
     }
 
     async fn sweep_place(&self, task: &Task, what: &Sweep) -> connector::Result<u64> {

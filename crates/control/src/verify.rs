@@ -286,13 +286,23 @@ async fn read(mut body: Body) -> connector::Result<Digest> {
     Ok(digest)
 }
 
-/// Names what is at the destination and not in the manifest. A listing that fails leaves the check incomplete.
+/// Names what is at the destination and not in the manifest. A listing that fails, and a name that
+/// can't be told, leave the check incomplete.
 async fn find_extra(target: &Arc<dyn Tree>, v: &mut Verification, known: impl Fn(&[u8]) -> bool) {
     let mut listing = target.list(ListRequest::default());
     loop {
         match listing.next().await {
             Ok(Some(page)) => {
-                for entry in page.into_iter().flatten() {
+                for entry in page {
+                    let entry = match entry {
+                        Ok(entry) => entry,
+                        // Something is there that can't be told: nobody can say that nothing is extra.
+                        Err(e) => {
+                            tracing::warn!(error = %e, "something at the destination can't be told");
+                            v.complete = false;
+                            continue;
+                        }
+                    };
                     // Directories come into being with their files.
                     let extra = entry.kind != EntryKind::Dir && !known(entry.path.as_bytes());
                     if extra && v.extra.len() < NAMED {

@@ -681,6 +681,11 @@ async fn a_receipt_is_checked_against_the_destination() {
         (v.missing, v.different, v.extra),
         (vec!["b/2".into()], vec!["b/1".into()], vec!["new".into()])
     );
+    // Something that can't be named is neither extra nor nothing.
+    dst.strange.store(true, std::sync::atomic::Ordering::Relaxed);
+    let v = c.verify_receipt(&h.me, &id).await.unwrap();
+    assert!(!v.complete && v.extra == ["new"], "{v:?}");
+    dst.strange.store(false, std::sync::atomic::Ordering::Relaxed);
     std::fs::write(c.report_path(&id, "manifest.jsonl").unwrap(), manifest.replace("12", "13")).unwrap();
     let v = c.verify_receipt(&h.me, &id).await.unwrap();
     std::fs::write(c.report_path(&id, "manifest.jsonl").unwrap(), format!("{manifest}\n")).unwrap();
@@ -891,4 +896,33 @@ async fn upkeep_ends_history_and_asks_again() {
     assert_eq!(kind(c.task(&h.me, &"t-1".into()).await), E::NotFound(Noun::Task));
     assert!(c.task(&h.me, &"t-2".into()).await.is_ok());
     assert_eq!(c.flow(&h.me, &"df-1".into()).await.unwrap().status, FlowStatus::Running);
+}
+
+/// Tasks that are done leave their place to be swept a week later, also if it was out of reach then.
+#[tokio::test]
+async fn a_sweep_that_fails_is_made_again() {
+    let h = Harness::new().await;
+    let (c, dst) = (&h.control, &h.world.directory);
+    c.create_task(&h.me, h.new_task("t-1", None)).await.unwrap();
+    h.complete("t-1", "").await;
+    let week = 7 * 86_400;
+    h.clock.advance((week + 60) * 1_000_000);
+    dst.fail(Some(connector::ErrorKind::Unavailable));
+    // The rest of the upkeep is done all the same.
+    c.remember(&h.me, "A", "tok", b"f", "id").await.unwrap();
+    h.clock.advance(2 * 86_400 * 1_000_000);
+    assert_eq!(c.housekeeping().await.unwrap().tokens_forgotten, 1);
+    let swept = || dst.sweeps.lock().unwrap().len();
+    let tried = swept();
+    dst.fail(None);
+    c.housekeeping().await.unwrap();
+    assert_eq!(swept(), tried, "not before the next round");
+    h.clock.advance(7 * 3600 * 1_000_000);
+    c.housekeeping().await.unwrap();
+    let sweeps = dst.sweeps.lock().unwrap().clone();
+    assert_eq!(sweeps.last(), Some(&connector::Sweep::idle(week as u64)));
+    assert_eq!(sweeps.len(), tried + 1);
+    h.clock.advance(7 * 3600 * 1_000_000);
+    c.housekeeping().await.unwrap();
+    assert_eq!(swept(), tried + 1, "once it is done, it is done");
 }

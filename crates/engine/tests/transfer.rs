@@ -13,7 +13,7 @@ use bench::{Bench, Book, journaled};
 use connector::ErrorKind;
 use engine::transfer::Ended;
 use engine::{Select, Wish};
-use memory::{Mishap, Op, Style, What};
+use memory::{Meddling, Mishap, Op, Style, What};
 use model::ConflictPolicy;
 
 fn tree(b: &Bench) {
@@ -411,6 +411,42 @@ async fn a_check_that_fails_is_made_again_and_finds_what_is_wrong() {
     }
 }
 
+/// What somebody else has put where ours was is neither taken away nor taken for right.
+#[tokio::test]
+async fn a_check_leaves_alone_what_somebody_else_has_written() {
+    for (to, len) in
+        [(Style::Bucket, 50), (Style::Bucket, 200), (Style::Directory, 50), (Style::Directory, 200)]
+    {
+        let op = if len > 64 { Op::Finish } else { Op::Put };
+        for how in [Meddling::Write(1, 50), Meddling::Write(1, 9), Meddling::Link] {
+            let mut b = Bench::new(Style::Directory, to);
+            b.options.verify = true;
+            b.source.file("a", &vec![7; len]);
+            b.destination.script(op, "a", &[Mishap::MeddledAfter(how)]);
+            let out = b.run().await;
+            assert_eq!((out.ledger.items.failed, out.ledger.items.written), (1, 0), "{to:?} {how:?}");
+            assert!(out.failures[0].reason.contains("somebody else"), "{:?}", out.failures);
+            let s = b.destination.lock();
+            assert_eq!(s.writes.len(), 1, "{to:?} {how:?}: it is not written over");
+            let now = s.nodes.get(&b"a"[..]).map(|n| n.what.clone());
+            let theirs = match how {
+                Meddling::Write(byte, n) => What::File(vec![byte; n]),
+                _ => What::Symlink(b"elsewhere".to_vec()),
+            };
+            assert_eq!(now, Some(theirs), "{to:?} {how:?}: it is not taken away");
+        }
+        // A resumed attempt that finds its mark, and then other bytes: between the two looks it was replaced.
+        let mut b = Bench::new(Style::Directory, to);
+        b.options.verify = true;
+        b.source.file("a", &vec![7; len]);
+        b.destination.script(op, "a", &[Mishap::After(ErrorKind::Unavailable)]);
+        b.destination.script(Op::Open, "a", &[Mishap::MeddledBefore(Meddling::Write(1, len))]);
+        let out = b.run().await;
+        assert_eq!((out.ledger.items.failed, out.ledger.items.written), (1, 0), "{to:?} {len}");
+        assert_eq!(b.destination.content("a"), Some(vec![1; len]), "{to:?} {len}");
+    }
+}
+
 /// The grace is for items that are nearly there; a cancelled upload's parts are not waited for.
 #[tokio::test]
 async fn a_cancelled_upload_waits_for_no_part() {
@@ -444,7 +480,8 @@ async fn a_resumed_run_sweeps_what_its_attempts_left_and_a_first_one_does_not() 
     assert!(b.destination.lock().sweeps.is_empty());
     let again = journaled(b.job(), &book, book.last());
     assert!(engine::transfer::run(again).await.is_success());
-    assert_eq!(b.destination.lock().sweeps, [connector::Sweep::of_run("run-1")]);
+    // What is younger than this attempt may be at work.
+    assert_eq!(b.destination.lock().sweeps, [connector::Sweep::of_run("run-1", 5)]);
 }
 
 /// Size and time agree and there is no mark: the source's digest says nothing of what lies there.

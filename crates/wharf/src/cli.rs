@@ -161,7 +161,8 @@ pub struct CopyArgs {
     #[arg(long)]
     pub xattrs: bool,
     /// After a success, remove unfinished uploads and temporary files of wharf's that nobody has touched for so
-    /// long at the destination (45s, 30m, 12h, 7d), or "never". Other tools' are never touched.
+    /// long at the destination (45s, 30m, 12h, 7d), or "never". Other tools' are never touched. This command
+    /// knows of no server's tasks and no other copy: the age must be longer than any of them may rest there.
     #[arg(long, default_value = "7d", value_name = "AGE", value_parser = crate::config::parse_age)]
     pub sweep_after: crate::config::Age,
     /// Write a manifest: one JSON line for each item with size, digest and outcome.

@@ -94,12 +94,7 @@ async fn execute(args: &CopyArgs, job: Job) -> ExitCode {
         }
     };
     if let (Some(age), true) = (swept, outcome.is_success()) {
-        // Who may not list uploads has none of ours there, or can't help it.
-        if let Ok(n @ 1..) = destination.sweep(&connector::Sweep::idle(age)).await
-            && !args.quiet
-        {
-            complain!("removed {n} unfinished uploads and temporary files that earlier runs had left");
-        }
+        sweep(args, &*destination, age).await;
     }
     if let (Some(folder), Some(manifest)) = (&reports, &args.manifest)
         && let Err(e) = keep_manifest(folder, manifest)
@@ -116,6 +111,24 @@ async fn execute(args: &CopyArgs, job: Job) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if outcome.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Takes away what earlier runs left. The copy is done whatever becomes of it, so Ctrl-C ends only this.
+async fn sweep(args: &CopyArgs, destination: &dyn connector::Tree, age: u64) {
+    let what = connector::Sweep::idle(age);
+    let swept = tokio::select! {
+        swept = destination.sweep(&what) => swept,
+        _ = tokio::signal::ctrl_c() => {
+            complain!("wharf copy: all is copied; leftovers of earlier runs may stay");
+            return;
+        }
+    };
+    // Who may not list uploads has none of ours there, or can't help it.
+    if let Ok(n @ 1..) = swept
+        && !args.quiet
+    {
+        complain!("removed {n} unfinished uploads and temporary files that earlier runs had left");
+    }
 }
 
 fn keep_manifest(folder: &Path, manifest: &Path) -> std::io::Result<()> {

@@ -121,6 +121,7 @@ fn what_other_tools_said_of_an_object_goes_along() {
         ("content-type", "text/css"),
         ("content-encoding", "aws-chunked, gzip"),
         ("cache-control", "max-age=60"),
+        ("content-disposition", "attachment; filename=\"gr\u{fc}n\""),
         ("etag", "no"),
     ];
     let mut h = HeaderMap::new();
@@ -139,10 +140,11 @@ fn what_other_tools_said_of_an_object_goes_along() {
         ("content-type", "text/css"),
         ("content-encoding", "gzip"),
         ("cache-control", "max-age=60"),
+        ("content-disposition", "attachment; filename=\"gr\u{fc}n\""),
     ] {
         assert_eq!(text(name).as_deref(), Some(value), "{name}");
     }
-    assert_eq!(out.len(), 7);
+    assert_eq!(out.len(), 8);
     assert_eq!(read_metadata(&out), meta);
 }
 
@@ -153,6 +155,25 @@ fn full_user_metadata_of_others_stays_whole_and_our_mark_gives_way() {
     let stamp = Stamp { run: "r".into(), size: 5, version: "v".into() };
     let out = map(&MetadataDialect::Native.write(&read_metadata(&h), ObjectKind::File, Some(&stamp)));
     assert_eq!(out, h);
+}
+
+#[test]
+fn words_of_others_that_can_not_be_kept_are_told() {
+    let lost = |headers: &[(&str, String)]| {
+        let headers = headers.iter().map(|(n, v)| ((*n).into(), v.as_str().into())).collect();
+        let meta = Meta { headers, ..Meta::default() };
+        let out = MetadataDialect::Native.write(&meta, ObjectKind::File, None);
+        out.lost().map(str::to_owned)
+    };
+    let long = || "x".repeat(LIMIT - 1);
+    assert_eq!(lost(&[("x-amz-meta-a", long())]), None);
+    assert_eq!(
+        lost(&[("x-amz-meta-a", long()), ("x-amz-meta-b", "x".into())]).as_deref(),
+        Some("x-amz-meta-b")
+    );
+    assert_eq!(lost(&[("content-type", "a\nb".into())]).as_deref(), Some("content-type"));
+    assert_eq!(lost(&[("a b", "x".into())]).as_deref(), Some("a b"));
+    assert_eq!(lost(&[("content-language", "gr\u{fc}n".into())]), None);
 }
 
 #[test]

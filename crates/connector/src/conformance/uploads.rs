@@ -63,15 +63,19 @@ pub async fn leftovers(tree: &dyn Tree, profile: &Profile) -> Verdict {
     lane.put_part(&t, &upload, part, body()).await.during("putting a part")?;
     let sweep = async |what: Sweep| tree.sweep(&what).await.during("sweeping");
     ensure!(sweep(Sweep::idle(3600)).await? == 0, "the sweep took a young upload");
-    ensure!(sweep(Sweep::of_run("another run")).await? == 0, "the sweep took another run's upload");
-    ensure!(sweep(Sweep::of_run(&t.stamp.run)).await? > 0, "the sweep of its run found nothing");
+    ensure!(sweep(Sweep::of_run(&t.stamp.run, 3600)).await? == 0, "the sweep of its run took a young upload");
+    ensure!(sweep(Sweep::of_run("another run", 0)).await? == 0, "the sweep took another run's upload");
+    ensure!(sweep(Sweep::of_run(&t.stamp.run, 0)).await? > 0, "the sweep of its run found nothing");
     let upload = lane.begin(&t, profile.part_size).await.during("beginning after a sweep")?;
     ensure!(upload.done.is_empty(), "a swept upload was found again");
     lane.put_part(&t, &upload, part, body()).await.during("putting a part")?;
     // Who finds it again has it from then on.
     let other = Target { stamp: Stamp { run: "another run".into(), ..t.stamp.clone() }, ..t.clone() };
     lane.begin(&other, profile.part_size).await.during("beginning for another run")?;
-    ensure!(sweep(Sweep::of_run(&t.stamp.run)).await? == 0, "the sweep took what another run goes on with");
+    ensure!(
+        sweep(Sweep::of_run(&t.stamp.run, 0)).await? == 0,
+        "the sweep took what another run goes on with"
+    );
     ensure!(sweep(Sweep::idle(0)).await? > 0, "the sweep found nothing");
     let upload = lane.begin(&t, profile.part_size).await.during("beginning after a sweep")?;
     ensure!(upload.done.is_empty(), "a swept upload was found again");

@@ -29,6 +29,10 @@ pub struct MemoryTree {
     pub fails: Arc<Mutex<Option<connector::ErrorKind>>>,
     /// A look takes a while.
     pub slow: Arc<std::sync::atomic::AtomicBool>,
+    /// The listing also tells of something that it can't name.
+    pub strange: Arc<std::sync::atomic::AtomicBool>,
+    /// What sweeps were asked for, also those that failed.
+    pub sweeps: Arc<Mutex<Vec<connector::Sweep>>>,
     /// Lanes that there are, and the most that there were.
     pub verifying: Arc<Mutex<(usize, usize)>>,
     /// Only of lanes.
@@ -107,7 +111,11 @@ impl Tree for MemoryTree {
     fn list(&self, request: ListRequest) -> Box<dyn EntryStream> {
         let files = self.files.lock().unwrap();
         let page = files.iter().filter(|(p, _)| p.starts_with(&request.prefix));
-        Box::new(Once(Some(page.map(|(p, (b, m))| Ok(Self::entry(p, b, *m))).collect())))
+        let mut page: Vec<_> = page.map(|(p, (b, m))| Ok(Self::entry(p, b, *m))).collect();
+        if self.strange.load(Ordering::Relaxed) {
+            page.insert(0, Err(connector::Error::new(connector::ErrorKind::Unacceptable, "a//b")));
+        }
+        Box::new(Once(Some(page)))
     }
 
     fn lane(&self) -> Box<dyn Lane> {
@@ -118,8 +126,9 @@ impl Tree for MemoryTree {
         Ok(())
     }
 
-    async fn sweep(&self, _what: &connector::Sweep) -> connector::Result<u64> {
-        Ok(0)
+    async fn sweep(&self, what: &connector::Sweep) -> connector::Result<u64> {
+        self.sweeps.lock().unwrap().push(what.clone());
+        self.ask().map(|()| 0)
     }
 }
 

@@ -223,7 +223,10 @@ async fn attempt(cx: &LaneCx, item: &mut Item) -> Result<Did, Fault> {
         }
         Action::Write => write(cx, item, entry, target).await,
         Action::AlreadyWritten if cx.run.options.verify && entry.kind == EntryKind::File => {
-            check::again(cx, entry, &target).await.map(Did::Settled)
+            let Known::Seen(there, _) = &item.known else {
+                return Err(Fault::destination(Error::new(ErrorKind::Other, "can't tell what is there")));
+            };
+            check::again(cx, entry, &target, there).await.map(Did::Settled)
         }
         Action::AlreadyWritten => {
             let digest = match item.there {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use connector::{Digest, Entry, Error, ErrorKind, Sweep, Tree};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use runtime::{Bandwidth, ByteBudget, Shutdown, TaskKind};
+use runtime::{Bandwidth, ByteBudget, Clock, Micros, Shutdown, TaskKind};
 use tokio::sync::oneshot;
 
 use super::book::Book;
@@ -29,6 +29,9 @@ const GLANCE: Duration = Duration::from_millis(50);
 const BOOKED: usize = 4096;
 /// Failures of one kind in a row, with no success between, that speak of the whole end.
 const HOPELESS: u32 = 64;
+/// What is younger than this attempt is at work, ours or of a run that looks like ours; and by so much a store,
+/// which keeps whole seconds by a clock of its own, may tell an age too high.
+const SWEEP_MARGIN_S: u64 = 5;
 /// How long a resumed run looks for what its earlier attempts have left; housekeeping finds the rest.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -53,6 +56,9 @@ pub(super) struct Run {
     pub hopeless: AtomicU32,
     resumed: bool,
     started_ns: i64,
+    clock: Clock,
+    /// When this attempt began.
+    attempt: Micros,
     single: Option<Mutex<Option<FileDetail>>>,
     fatal: Mutex<Option<(ErrorKind, String)>>,
 }
@@ -177,6 +183,8 @@ impl Driver {
             hopeless: AtomicU32::new(0),
             resumed,
             started_ns: clerk.started_us().saturating_mul(1000),
+            attempt: job.shared.clock.now(),
+            clock: job.shared.clock,
             single: matches!(job.select, Select::One { .. }).then(Mutex::default),
             fatal: Mutex::default(),
             options: job.options,
@@ -462,7 +470,9 @@ async fn sweep(run: &Run) {
     if !run.resumed || run.options.run.is_empty() || run.options.dry_run {
         return;
     }
-    let what = Sweep::of_run(&run.options.run);
+    let since = run.clock.now().0.saturating_sub(run.attempt.0).max(0);
+    let idle_s = u64::try_from(since).unwrap_or(0).div_ceil(1_000_000).saturating_add(SWEEP_MARGIN_S);
+    let what = Sweep::of_run(&run.options.run, idle_s);
     match tokio::time::timeout(SWEEP, run.destination.sweep(&what)).await {
         Ok(Ok(0)) => {}
         Ok(Ok(n)) => tracing::info!(run = run.options.run, n, "leftovers of earlier attempts are gone"),

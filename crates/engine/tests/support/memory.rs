@@ -31,6 +31,20 @@ pub enum Mishap {
     Truncated,
     /// Takes this many ms.
     Slow(u64),
+    /// Somebody else is there just before it happens.
+    MeddledBefore(Meddling),
+    /// Somebody else is there right after it has happened.
+    MeddledAfter(Meddling),
+}
+
+/// What somebody else does to an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meddling {
+    /// Writes a file of so many bytes of the number.
+    Write(u8, usize),
+    /// Puts a link in its place.
+    Link,
+    Remove,
 }
 
 /// Where it goes wrong.
@@ -147,6 +161,14 @@ impl Memory {
         self.lock().mishaps.insert((op, key.as_bytes().to_vec()), mishaps.iter().copied().collect());
     }
 
+    pub fn meddle(&self, key: &[u8], how: Meddling) {
+        match how {
+            Meddling::Write(byte, len) => self.set(key, What::File(vec![byte; len]), 0),
+            Meddling::Link => self.set(key, What::Symlink(b"elsewhere".to_vec()), 0),
+            Meddling::Remove => drop(self.lock().nodes.remove(key)),
+        }
+    }
+
     pub fn content(&self, key: &str) -> Option<Vec<u8>> {
         match &self.lock().nodes.get(key.as_bytes())?.what {
             What::File(c) => Some(c.clone()),
@@ -174,6 +196,10 @@ impl Memory {
         let next = self.lock().mishaps.get_mut(&(op, path.to_vec())).and_then(VecDeque::pop_front);
         match next {
             Some(Mishap::Before(kind)) => Err(Error::new(kind, format!("scripted before {op:?}"))),
+            Some(Mishap::MeddledBefore(how)) => {
+                self.meddle(path, how);
+                Ok(None)
+            }
             Some(Mishap::Slow(ms)) => {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
                 Ok(None)
@@ -392,6 +418,10 @@ impl MemoryLane {
         };
         match mishap {
             Some(Mishap::After(kind)) => Err(Error::new(kind, "scripted: the answer was lost")),
+            Some(Mishap::MeddledAfter(how)) => {
+                self.0.meddle(target.path.as_bytes(), how);
+                Ok(stored)
+            }
             _ => Ok(stored),
         }
     }

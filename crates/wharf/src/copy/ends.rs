@@ -5,8 +5,9 @@
 //! bucket that is not there, keys that are refused, a server that nobody reaches, a destination that lies
 //! in the source. Such errors are not waited for; what passes by itself is left to the run's own patience.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -206,8 +207,13 @@ fn passes(e: &Error) -> bool {
 /// A tree is never copied into itself: it would copy what it has just written.
 fn refuse_overlap(from: &Location, to: &Location, select: &Select) -> Result<(), String> {
     let names = if let Select::One { from, to, .. } = select { Some((from, to)) } else { None };
+    let mut at = None;
     let (same, inside) = match (from, to) {
-        (Location::Directory(from), Location::Directory(to)) => directories_overlap(from, to),
+        (Location::Directory(from), Location::Directory(to)) => {
+            refuse_way_back(to)?;
+            at = Some((from.as_path(), to.as_path()));
+            directories_overlap(from, to)
+        }
         (Location::Bucket { bucket: a, key: from }, Location::Bucket { bucket: b, key: to }) => {
             let (from, to) = (folder(from), folder(to));
             (a == b && from == to, a == b && to.starts_with(&from))
@@ -215,7 +221,7 @@ fn refuse_overlap(from: &Location, to: &Location, select: &Select) -> Result<(),
         _ => return Ok(()),
     };
     match names {
-        Some((name, new_name)) if same && name == new_name => {
+        Some((name, new_name)) if (same && name == new_name) || same_file(at, name, new_name) => {
             Err(format!("{from} and {to}: a file can't be copied onto itself ({})", name.display()))
         }
         Some(_) => Ok(()),
@@ -223,6 +229,33 @@ fn refuse_overlap(from: &Location, to: &Location, select: &Select) -> Result<(),
         None if inside => Err(format!("{to} lies in {from}: a tree can't be copied into itself")),
         None => Ok(()),
     }
+}
+
+/// Are both names of one file? Links are seen through, as `cp` does: written over would be what they lead to
+/// or are.
+fn same_file(at: Option<(&Path, &Path)>, name: &TreePath, new_name: &TreePath) -> bool {
+    let id = |dir: &Path, name: &TreePath| {
+        let path = dir.join(std::ffi::OsStr::from_bytes(name.as_bytes()));
+        std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
+    };
+    at.is_some_and(|(from, to)| {
+        let here = id(from, name);
+        here.is_some() && here == id(to, new_name)
+    })
+}
+
+/// `new/..` leads nowhere until `new` is made, and then to a place that nobody has looked at.
+fn refuse_way_back(to: &Path) -> Result<(), String> {
+    let mut at = PathBuf::new();
+    for part in absolute(to).components() {
+        let leads = part != Component::ParentDir || std::fs::metadata(&at).is_ok();
+        if !leads {
+            let what = format!("{}: `..` behind {}, which is not there", to.display(), at.display());
+            return Err(what);
+        }
+        at.push(part);
+    }
+    Ok(())
 }
 
 fn folder(key: &str) -> String {
@@ -290,5 +323,50 @@ mod tests {
         assert_eq!(check("a/b", "a"), (false, false));
         assert_eq!(check("a", "other/new"), (false, false));
         assert_eq!(check("a", "ab"), (false, false));
+    }
+
+    #[test]
+    fn a_way_back_out_of_what_is_not_there_is_refused() {
+        let at = tempfile::tempdir().unwrap();
+        let path = |p: &str| at.path().join(p);
+        std::fs::create_dir_all(path("a/b")).unwrap();
+        std::fs::create_dir_all(path("other")).unwrap();
+        let check = |from: &str, to: &str| {
+            let (from, to) = (Location::Directory(path(from)), Location::Directory(path(to)));
+            refuse_overlap(&from, &to, &Select::All)
+        };
+        for to in ["other/new/../../a/sub", "other/new/deep/../../../a", "new/.."] {
+            let said = check("a", to);
+            assert!(said.as_ref().is_err_and(|e| e.contains("not there")), "{to} {said:?}");
+        }
+        assert!(check("a", "other/../a/sub").is_err_and(|e| e.contains("into itself")));
+        assert_eq!(check("a", "a/../other/new"), Ok(()));
+        assert!(!path("other/new").exists());
+    }
+
+    #[test]
+    fn one_file_under_two_names_is_not_copied_onto_itself() {
+        let at = tempfile::tempdir().unwrap();
+        let path = |p: &str| at.path().join(p);
+        std::fs::create_dir_all(path("d/e")).unwrap();
+        std::fs::write(path("d/file"), b"precious").unwrap();
+        std::fs::write(path("d/other"), b"precious").unwrap();
+        std::os::unix::fs::symlink("file", path("d/link")).unwrap();
+        std::os::unix::fs::symlink("../file", path("d/e/link")).unwrap();
+        std::fs::hard_link(path("d/file"), path("d/hard")).unwrap();
+        let check = |from: &str, to: &str, name: &str, new_name: &str| {
+            let one = |n: &str| TreePath::new(n.as_bytes()).unwrap();
+            let condition = model::Precondition::default();
+            let select = Select::One { from: one(name), to: one(new_name), condition };
+            refuse_overlap(&Location::Directory(path(from)), &Location::Directory(path(to)), &select)
+        };
+        let same =
+            [("d", "link", "file"), ("d", "file", "link"), ("d", "hard", "file"), ("d", "file", "file")];
+        for (to, name, new_name) in same {
+            assert!(check("d", to, name, new_name).is_err(), "{name} {new_name}");
+        }
+        assert!(check("d", "d/e", "file", "link").is_err());
+        assert_eq!(check("d", "d", "file", "other"), Ok(()));
+        assert_eq!(check("d", "d/e", "link", "file"), Ok(()));
     }
 }
