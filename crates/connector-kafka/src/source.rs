@@ -48,8 +48,13 @@ pub struct KafkaSource {
     group: Arc<Group>,
     /// The position that comes next, of each split that was started.
     positions: HashMap<Split, i64>,
-    /// Splits that were started again: until a message comes, the library's own position may be that of before.
+    /// Splits that were started again, or had an error in the place of a message: until a message comes, the library's own
+    /// position may be wrong.
     unsure: HashSet<Split>,
+    /// Splits that no message has come of since they were started.
+    unheard: HashSet<Split>,
+    /// When it was last said where messages of those are to go.
+    directed: Instant,
     /// Empty batches that fix where a split began.
     pins: VecDeque<Batch>,
     revoked: Option<Revoked>,
@@ -114,6 +119,8 @@ impl KafkaSource {
             client,
             positions: HashMap::new(),
             unsure: HashSet::new(),
+            unheard: HashSet::new(),
+            directed: Instant::now(),
             pins: VecDeque::new(),
             revoked: None,
         })
@@ -147,13 +154,14 @@ impl KafkaSource {
     fn fetch_again(&mut self, split: &Split) -> Result<()> {
         let Some(at) = self.positions.get(split).copied() else { return Ok(()) };
         tracing::debug!("{split}: fetched again from {at}");
-        self.fetched.retain(|m| m.partition() != split.partition || m.topic() != &*split.topic);
         self.restart(split, at)
     }
 
     /// Lets go of a partition and takes it again, from `at`. (The library's seek needs a partition that is being read.)
     fn restart(&mut self, split: &Split, at: i64) -> Result<()> {
+        self.fetched.retain(|m| m.partition() != split.partition || m.topic() != &*split.topic);
         self.unsure.insert(split.clone());
+        self.unheard.insert(split.clone());
         let doing = during("a partition can't be started again");
         let mut list = List::new(1);
         list.add(&split.topic, split.partition, at, None).map_err(&doing)?;
@@ -161,6 +169,24 @@ impl KafkaSource {
         self.data.take_partition(&split.topic, split.partition).map_err(&doing)?;
         self.client.assign_more(&list).map_err(&doing)?;
         self.data.take_partition(&split.topic, split.partition).map_err(&doing)
+    }
+
+    /// Says once more where messages go, of splits that none has come of. The library stops a partition on a thread of its own
+    /// when it is let go of, and forgets then where its messages go, even if the partition was taken again meanwhile: they
+    /// would pile up where nobody looks. Saying it twice changes nothing.
+    fn direct_again(&mut self) {
+        if self.directed.elapsed() < SLICE {
+            return;
+        }
+        self.directed = Instant::now();
+        for split in &self.unheard {
+            if let Err(fault) = self.data.take_partition(&split.topic, split.partition) {
+                tracing::debug!("{split}: its messages can't be directed again: {}", fault.text);
+            }
+        }
+        if !self.unsure.is_empty() {
+            tracing::debug!("{}: waits for messages of {} splits", self.describe, self.unsure.len());
+        }
     }
 
     fn assigned(&mut self, list: &List) -> Result<Option<Polled>> {
@@ -189,6 +215,7 @@ impl KafkaSource {
         for split in splits {
             self.positions.remove(split);
             self.unsure.remove(split);
+            self.unheard.remove(split);
         }
         self.pins.retain(|b| !splits.contains(b.split()));
         self.fetched
@@ -235,6 +262,7 @@ impl KafkaSource {
                 continue;
             }
             self.unsure.remove(&split);
+            self.unheard.remove(&split);
             let (count, bytes) = run(&self.fetched, room);
             let made =
                 self.positions.get_mut(&split).map(|at| collect(&self.fetched, split, at, (count, bytes)));
@@ -345,6 +373,7 @@ impl RecordSource for KafkaSource {
     }
 
     fn poll(&mut self, wait: Duration, room: usize) -> Result<Polled> {
+        self.direct_again();
         if let Some(told) = self.next_event(if room == 0 { wait } else { Duration::ZERO })? {
             return Ok(told);
         }
@@ -357,6 +386,7 @@ impl RecordSource for KafkaSource {
         let until = Instant::now() + wait;
         loop {
             let left = until.saturating_duration_since(Instant::now());
+            self.direct_again();
             if let Some(batch) = self.next_batch(left.min(SLICE), room)? {
                 return Ok(Polled::Batch(batch));
             }
@@ -390,6 +420,7 @@ impl RecordSource for KafkaSource {
                 self.pins.push_back(BatchBuilder::new(split.clone(), offset).finish(offset));
             }
             self.group.own(&split);
+            self.unheard.insert(split.clone());
             self.positions.insert(split, offset);
         }
         Ok(())
