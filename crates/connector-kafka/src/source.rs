@@ -273,6 +273,8 @@ impl KafkaSource {
         }
     }
 
+    /// The library counts an error as a message: its own position is then behind the record that did not come, and must not be
+    /// believed. Where it goes on behind what it can't read, the lane must end, or those records were passed over.
     fn instead_of_a_message(&mut self, split: &Split, fault: Fault) -> Result<()> {
         use Code as C;
         let Some(at) = self.positions.get(split).copied() else { return Ok(()) };
@@ -280,7 +282,21 @@ impl KafkaSource {
             C::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | C::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => {
                 self.out_of_range(split, at)
             }
-            _ => self.judge(fault),
+            C::RD_KAFKA_RESP_ERR__BAD_MSG
+            | C::RD_KAFKA_RESP_ERR__BAD_COMPRESSION
+            | C::RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED
+            | C::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+            | C::RD_KAFKA_RESP_ERR_INVALID_MSG => {
+                let words = format!("{split} at {at}: what the broker gave can't be read: {}", fault.text);
+                Err(Error::new(ErrorKind::Other, words))
+            }
+            _ => {
+                self.unsure.insert(split.clone());
+                self.judge(fault)?;
+                // While the group waits for a split, letting go of another would be taken for the answer. The library fetches
+                // at the same place again by itself.
+                if self.revoked.is_some() { Ok(()) } else { self.fetch_again(split) }
+            }
         }
     }
 
