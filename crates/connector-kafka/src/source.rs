@@ -46,6 +46,8 @@ pub struct KafkaSource {
     events: Queue,
     client: Arc<Client>,
     group: Arc<Group>,
+    /// What the group has given to this member.
+    offered: HashSet<Split>,
     /// The position that comes next, of each split that was started.
     positions: HashMap<Split, i64>,
     /// Splits that were started again, or had an error in the place of a message: until a message comes, the library's own
@@ -117,6 +119,7 @@ impl KafkaSource {
             events,
             group: Arc::new(Group::new(client.clone(), group)),
             client,
+            offered: HashSet::new(),
             positions: HashMap::new(),
             unsure: HashSet::new(),
             unheard: HashSet::new(),
@@ -131,7 +134,7 @@ impl KafkaSource {
         while let Some(event) = self.events.event(std::mem::take(&mut wait)) {
             let told = match event {
                 Event::Assign(list) => self.assigned(&list)?,
-                Event::Revoke { list, lost } => self.revoked(list, lost)?,
+                Event::Revoke { list, lost } => self.revoked(&list, lost)?,
                 Event::Error(fault) => {
                     self.judge(fault)?;
                     None
@@ -195,11 +198,22 @@ impl KafkaSource {
             self.client.assign_more(list).map_err(during("the assignment can't be taken"))?;
             return Ok(None);
         }
+        self.offered.extend(splits.iter().cloned());
         Ok(Some(Polled::Assigned(splits)))
     }
 
-    fn revoked(&mut self, list: List, lost: bool) -> Result<Option<Polled>> {
-        let splits = splits(&list);
+    fn of_started(&self, splits: &[Split]) -> Result<List> {
+        let mut list = List::new(splits.len());
+        for split in splits.iter().filter(|s| self.positions.contains_key(*s)) {
+            list.add(&split.topic, split.partition, 0, None).map_err(during("a list can't be made"))?;
+        }
+        Ok(list)
+    }
+
+    fn revoked(&mut self, list: &List, lost: bool) -> Result<Option<Polled>> {
+        let splits = splits(list);
+        // The library takes back only what it was told to read.
+        let list = self.of_started(&splits)?;
         self.forget(&splits);
         if lost || splits.is_empty() {
             self.group.disown(&splits);
@@ -213,6 +227,7 @@ impl KafkaSource {
     /// Gives nothing more of these splits.
     fn forget(&mut self, splits: &[Split]) {
         for split in splits {
+            self.offered.remove(split);
             self.positions.remove(split);
             self.unsure.remove(split);
             self.unheard.remove(split);
@@ -420,7 +435,12 @@ impl RecordSource for KafkaSource {
 
     fn start(&mut self, splits: &[(Split, Option<i64>)]) -> Result<()> {
         let doing = during("partitions can't be started");
-        let places = start::places(&self.client, splits, self.start)?;
+        // What was lost after it was offered is another member's.
+        let splits: Vec<_> = splits.iter().filter(|(s, _)| self.offered.contains(s)).cloned().collect();
+        if splits.is_empty() {
+            return Ok(());
+        }
+        let places = start::places(&self.client, &splits, self.start)?;
         let mut list = List::new(places.len());
         for (split, offset, _) in &places {
             list.add(&split.topic, split.partition, *offset, None).map_err(&doing)?;

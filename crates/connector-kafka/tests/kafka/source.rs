@@ -257,6 +257,29 @@ fn what_can_not_be_read_is_told_and_not_passed_over() {
 }
 
 #[test]
+fn what_the_group_did_not_give_is_not_started() {
+    let cluster = Cluster::any();
+    let (topic, other) = (cluster.topic("given", 1, &[]), cluster.topic("other", 1, &[]));
+    fill(&cluster, &other, &numbered(10));
+    let options = format!(r#"{{"topics":["{topic}"],"start":"earliest"}}"#);
+    let mut source = open(&cluster, &options, &unique("g"));
+    let foreign = Split::new(&other, 0);
+    source.start(&[(foreign.clone(), Some(0))]).unwrap();
+    let mut given = false;
+    drive(&mut *source, "the given partition", |polled, source| {
+        if let Polled::Assigned(_) = polled {
+            source.start(&[(foreign.clone(), Some(0))]).unwrap();
+            fill(&cluster, &topic, &["mine".to_owned()]);
+        }
+        if let Polled::Batch(batch) = polled {
+            assert_ne!(batch.split(), &foreign);
+            given |= !batch.is_empty();
+        }
+        given
+    });
+}
+
+#[test]
 fn without_room_the_membership_is_kept_and_nothing_is_lost() {
     let cluster = Cluster::any();
     let topic = cluster.topic("room", 4, &[]);
