@@ -233,9 +233,9 @@ impl KafkaSink {
     async fn finish_if_done(&mut self) -> Result<()> {
         if self.closing.as_ref().is_some_and(|c| c.task.is_finished()) {
             self.finish().await?;
-            self.resume().await?;
         }
-        Ok(())
+        // Also where somebody else has waited for the round: what came later must not pass what waits.
+        self.resume().await
     }
 
     /// Forgets what is not settled of splits that are lost.
@@ -252,7 +252,7 @@ impl KafkaSink {
         if self.open.units.iter().any(|u| gone(u.batch.split())) {
             self.drop_open(splits).await?;
         }
-        Ok(())
+        self.resume().await
     }
 
     async fn take_or_keep(&mut self, unit: Unit) -> Result<()> {
