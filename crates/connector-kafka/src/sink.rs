@@ -107,7 +107,7 @@ impl KafkaSink {
             options.exactly_once.then(|| format!("wharf-{}-{}", context.pipeline, context.lane));
         let pipeline = context.pipeline.clone();
         let keeping = match options.exactly_once {
-            true => Keeping::Topic { pipeline: pipeline.clone(), topic: None },
+            true => Keeping::Topic { pipeline: pipeline.clone(), topic: None, source: None },
             false => Keeping::Nowhere,
         };
         let compression = options.compression.as_deref().unwrap_or("none");
@@ -356,7 +356,12 @@ impl RecordSink for KafkaSink {
                 self.keeping = Keeping::Group(group);
                 true
             }
-            (Some(_), Some(_)) => false,
+            (Some(_), Some(_)) => {
+                if let Keeping::Topic { source, .. } = &mut self.keeping {
+                    *source = Some(group);
+                }
+                false
+            }
             // Where positions are kept must not depend on who could be reached.
             _ => {
                 let vague = Fault::of(Code::RD_KAFKA_RESP_ERR__TIMED_OUT);
