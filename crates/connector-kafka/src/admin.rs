@@ -20,6 +20,10 @@ pub use groups::splits;
 
 /// Records that one call gives or takes, at most.
 const RECORDS: usize = 1000;
+/// Bits of a record's tag that number it in its call.
+const TAG_BITS: u32 = 10;
+/// A call that has failed waits this long for what it takes back.
+const GIVING_UP: Duration = Duration::from_secs(1);
 
 /// A topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +85,8 @@ pub struct KafkaAdmin {
     client: Arc<Client>,
     /// Topics that were produced to.
     topics: Mutex<BTreeMap<String, Arc<Topic>>>,
-    /// One call produces at a time: the failures that the library names are then its own.
-    producing: Mutex<()>,
+    /// One call produces at a time. Holds how many have.
+    producing: Mutex<usize>,
 }
 
 impl KafkaAdmin {
@@ -97,7 +101,8 @@ impl KafkaAdmin {
         producer
             .set("enable.idempotence", true)
             .set("partitioner", "murmur2_random")
-            .set("linger.ms", 1)
+            // Each call flushes, which ends the wait; a call that fails has time to take back what it has not sent.
+            .set("linger.ms", 100)
             .set("message.timeout.ms", 30_000)
             .set("message.max.bytes", 200_000_000);
         let client = Client::producer(&producer).map_err(during("the Kafka client can't be made"))?;
@@ -412,30 +417,45 @@ impl KafkaAdmin {
         }
         self.partitions(topic, wait)?;
         let handle = self.handle(topic)?;
-        let _one_at_a_time = self.producing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.client.take_delivered();
-        for (tag, record) in records.iter().enumerate() {
+        let mut calls = self.producing.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls = calls.wrapping_add(1);
+        let sent = self.send(&handle, records, *calls << TAG_BITS, wait);
+        if sent.is_err() {
+            // Nothing of this call may be written after it has failed: the caller may try again.
+            self.client.purge();
+            if let Err(fault) = self.client.flush(GIVING_UP) {
+                tracing::debug!("{}: records can't be taken back: {}", self.describe, fault.text);
+            }
+            self.client.take_delivered();
+        }
+        sent
+    }
+
+    fn send(
+        &self,
+        handle: &Topic,
+        records: &[RecordRef<'_>],
+        call: usize,
+        wait: Duration,
+    ) -> Result<Vec<(i32, i64)>> {
+        for (index, record) in records.iter().enumerate() {
             let outgoing = Outgoing {
                 partition: None,
                 key: record.key,
                 value: record.value,
                 timestamp_ms: record.timestamp_ms,
                 headers: record.headers,
-                tag,
+                tag: call | index,
             };
-            self.client.produce(&handle, &outgoing).map_err(|e| self.fail(e))?;
+            self.client.produce(handle, &outgoing).map_err(|e| self.fail(e))?;
         }
-        if let Err(e) = self.client.flush(wait) {
-            // Nothing of this call may be written after it has failed.
-            self.client.purge();
-            self.client.poll(Duration::from_millis(10));
-            return Err(self.fail(e));
-        }
+        self.client.flush(wait).map_err(|e| self.fail(e))?;
         let mut places = vec![None; records.len()];
         for delivered in self.client.take_delivered() {
-            let place = delivered.place.map_err(|code| self.fail(Fault::of(code)))?;
-            if let Some(slot) = places.get_mut(delivered.tag) {
-                *slot = Some(place);
+            let index = delivered.tag ^ call;
+            // Else it is of a call that has failed before.
+            if let Some(slot) = places.get_mut(index) {
+                *slot = Some(delivered.place.map_err(|code| self.fail(Fault::of(code)))?);
             }
         }
         let missing = || self.fail(Fault::of(Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT));

@@ -4,7 +4,14 @@
 //! has come to are part of them. Where source and destination are the same cluster they are the group's own offsets (a
 //! [`Mark`](connector::records::Mark) is their metadata), so the group coordinator also refuses what a member writes that has
 //! lost its partitions. Else they are records of a compacted topic of the destination, `__wharf_positions`. Readers have to read with
-//! `isolation.level=read_committed`. `"exactly_once": false` is a plain idempotent producer: at least once, and a little cheaper.
+//! `isolation.level=read_committed`.
+//!
+//! **A window** stays between two clusters. The destination can't ask the source's group who has a partition, so the sink looks
+//! itself, just before it commits. A lane that hangs longer than the group's session (45 s) finds its open transaction aborted (after
+//! 30 s); but what it begins when it wakes, and commits before its source is told of the loss (a heartbeat, 3 s, or the end of
+//! a commit that is under way), may be written by the new owner as well. Within one cluster there is no such window.
+//!
+//! `"exactly_once": false` is a plain idempotent producer: at least once, and a little cheaper.
 //!
 //! **Order.** Records of one split and key keep their order. Without keys, and unless the partition is kept, Kafka spreads them.
 //!

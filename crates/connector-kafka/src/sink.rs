@@ -107,7 +107,7 @@ impl KafkaSink {
             options.exactly_once.then(|| format!("wharf-{}-{}", context.pipeline, context.lane));
         let pipeline = context.pipeline.clone();
         let keeping = match options.exactly_once {
-            true => Keeping::Topic { pipeline: pipeline.clone(), topic: None },
+            true => Keeping::Topic { pipeline: pipeline.clone(), topic: None, source: None },
             false => Keeping::Nowhere,
         };
         let compression = options.compression.as_deref().unwrap_or("none");
@@ -233,9 +233,9 @@ impl KafkaSink {
     async fn finish_if_done(&mut self) -> Result<()> {
         if self.closing.as_ref().is_some_and(|c| c.task.is_finished()) {
             self.finish().await?;
-            self.resume().await?;
         }
-        Ok(())
+        // Also where somebody else has waited for the round: what came later must not pass what waits.
+        self.resume().await
     }
 
     /// Forgets what is not settled of splits that are lost.
@@ -252,7 +252,7 @@ impl KafkaSink {
         if self.open.units.iter().any(|u| gone(u.batch.split())) {
             self.drop_open(splits).await?;
         }
-        Ok(())
+        self.resume().await
     }
 
     async fn take_or_keep(&mut self, unit: Unit) -> Result<()> {
@@ -356,7 +356,12 @@ impl RecordSink for KafkaSink {
                 self.keeping = Keeping::Group(group);
                 true
             }
-            (Some(_), Some(_)) => false,
+            (Some(_), Some(_)) => {
+                if let Keeping::Topic { source, .. } = &mut self.keeping {
+                    *source = Some(group);
+                }
+                false
+            }
             // Where positions are kept must not depend on who could be reached.
             _ => {
                 let vague = Fault::of(Code::RD_KAFKA_RESP_ERR__TIMED_OUT);

@@ -46,10 +46,17 @@ pub struct KafkaSource {
     events: Queue,
     client: Arc<Client>,
     group: Arc<Group>,
+    /// What the group has given to this member.
+    offered: HashSet<Split>,
     /// The position that comes next, of each split that was started.
     positions: HashMap<Split, i64>,
-    /// Splits that were started again: until a message comes, the library's own position may be that of before.
+    /// Splits that were started again, or had an error in the place of a message: until a message comes, the library's own
+    /// position may be wrong.
     unsure: HashSet<Split>,
+    /// Splits that no message has come of since they were started.
+    unheard: HashSet<Split>,
+    /// When it was last said where messages of those are to go.
+    directed: Instant,
     /// Empty batches that fix where a split began.
     pins: VecDeque<Batch>,
     revoked: Option<Revoked>,
@@ -112,8 +119,11 @@ impl KafkaSource {
             events,
             group: Arc::new(Group::new(client.clone(), group)),
             client,
+            offered: HashSet::new(),
             positions: HashMap::new(),
             unsure: HashSet::new(),
+            unheard: HashSet::new(),
+            directed: Instant::now(),
             pins: VecDeque::new(),
             revoked: None,
         })
@@ -124,7 +134,7 @@ impl KafkaSource {
         while let Some(event) = self.events.event(std::mem::take(&mut wait)) {
             let told = match event {
                 Event::Assign(list) => self.assigned(&list)?,
-                Event::Revoke { list, lost } => self.revoked(list, lost)?,
+                Event::Revoke { list, lost } => self.revoked(&list, lost)?,
                 Event::Error(fault) => {
                     self.judge(fault)?;
                     None
@@ -147,13 +157,14 @@ impl KafkaSource {
     fn fetch_again(&mut self, split: &Split) -> Result<()> {
         let Some(at) = self.positions.get(split).copied() else { return Ok(()) };
         tracing::debug!("{split}: fetched again from {at}");
-        self.fetched.retain(|m| m.partition() != split.partition || m.topic() != &*split.topic);
         self.restart(split, at)
     }
 
     /// Lets go of a partition and takes it again, from `at`. (The library's seek needs a partition that is being read.)
     fn restart(&mut self, split: &Split, at: i64) -> Result<()> {
+        self.fetched.retain(|m| m.partition() != split.partition || m.topic() != &*split.topic);
         self.unsure.insert(split.clone());
+        self.unheard.insert(split.clone());
         let doing = during("a partition can't be started again");
         let mut list = List::new(1);
         list.add(&split.topic, split.partition, at, None).map_err(&doing)?;
@@ -163,17 +174,46 @@ impl KafkaSource {
         self.data.take_partition(&split.topic, split.partition).map_err(&doing)
     }
 
+    /// Says once more where messages go, of splits that none has come of. The library stops a partition on a thread of its own
+    /// when it is let go of, and forgets then where its messages go, even if the partition was taken again meanwhile: they
+    /// would pile up where nobody looks. Saying it twice changes nothing.
+    fn direct_again(&mut self) {
+        if self.directed.elapsed() < SLICE {
+            return;
+        }
+        self.directed = Instant::now();
+        for split in &self.unheard {
+            if let Err(fault) = self.data.take_partition(&split.topic, split.partition) {
+                tracing::debug!("{split}: its messages can't be directed again: {}", fault.text);
+            }
+        }
+        if !self.unsure.is_empty() {
+            tracing::debug!("{}: waits for messages of {} splits", self.describe, self.unsure.len());
+        }
+    }
+
     fn assigned(&mut self, list: &List) -> Result<Option<Polled>> {
         let splits = splits(list);
         if splits.is_empty() {
             self.client.assign_more(list).map_err(during("the assignment can't be taken"))?;
             return Ok(None);
         }
+        self.offered.extend(splits.iter().cloned());
         Ok(Some(Polled::Assigned(splits)))
     }
 
-    fn revoked(&mut self, list: List, lost: bool) -> Result<Option<Polled>> {
-        let splits = splits(&list);
+    fn of_started(&self, splits: &[Split]) -> Result<List> {
+        let mut list = List::new(splits.len());
+        for split in splits.iter().filter(|s| self.positions.contains_key(*s)) {
+            list.add(&split.topic, split.partition, 0, None).map_err(during("a list can't be made"))?;
+        }
+        Ok(list)
+    }
+
+    fn revoked(&mut self, list: &List, lost: bool) -> Result<Option<Polled>> {
+        let splits = splits(list);
+        // The library takes back only what it was told to read.
+        let list = self.of_started(&splits)?;
         self.forget(&splits);
         if lost || splits.is_empty() {
             self.group.disown(&splits);
@@ -187,8 +227,10 @@ impl KafkaSource {
     /// Gives nothing more of these splits.
     fn forget(&mut self, splits: &[Split]) {
         for split in splits {
+            self.offered.remove(split);
             self.positions.remove(split);
             self.unsure.remove(split);
+            self.unheard.remove(split);
         }
         self.pins.retain(|b| !splits.contains(b.split()));
         self.fetched
@@ -235,6 +277,7 @@ impl KafkaSource {
                 continue;
             }
             self.unsure.remove(&split);
+            self.unheard.remove(&split);
             let (count, bytes) = run(&self.fetched, room);
             let made =
                 self.positions.get_mut(&split).map(|at| collect(&self.fetched, split, at, (count, bytes)));
@@ -245,6 +288,8 @@ impl KafkaSource {
         }
     }
 
+    /// The library counts an error as a message: its own position is then behind the record that did not come, and must not be
+    /// believed. Where it goes on behind what it can't read, the lane must end, or those records were passed over.
     fn instead_of_a_message(&mut self, split: &Split, fault: Fault) -> Result<()> {
         use Code as C;
         let Some(at) = self.positions.get(split).copied() else { return Ok(()) };
@@ -252,7 +297,21 @@ impl KafkaSource {
             C::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | C::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => {
                 self.out_of_range(split, at)
             }
-            _ => self.judge(fault),
+            C::RD_KAFKA_RESP_ERR__BAD_MSG
+            | C::RD_KAFKA_RESP_ERR__BAD_COMPRESSION
+            | C::RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED
+            | C::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+            | C::RD_KAFKA_RESP_ERR_INVALID_MSG => {
+                let words = format!("{split} at {at}: what the broker gave can't be read: {}", fault.text);
+                Err(Error::new(ErrorKind::Other, words))
+            }
+            _ => {
+                self.unsure.insert(split.clone());
+                self.judge(fault)?;
+                // While the group waits for a split, letting go of another would be taken for the answer. The library fetches
+                // at the same place again by itself.
+                if self.revoked.is_some() { Ok(()) } else { self.fetch_again(split) }
+            }
         }
     }
 
@@ -345,6 +404,7 @@ impl RecordSource for KafkaSource {
     }
 
     fn poll(&mut self, wait: Duration, room: usize) -> Result<Polled> {
+        self.direct_again();
         if let Some(told) = self.next_event(if room == 0 { wait } else { Duration::ZERO })? {
             return Ok(told);
         }
@@ -357,6 +417,7 @@ impl RecordSource for KafkaSource {
         let until = Instant::now() + wait;
         loop {
             let left = until.saturating_duration_since(Instant::now());
+            self.direct_again();
             if let Some(batch) = self.next_batch(left.min(SLICE), room)? {
                 return Ok(Polled::Batch(batch));
             }
@@ -374,7 +435,12 @@ impl RecordSource for KafkaSource {
 
     fn start(&mut self, splits: &[(Split, Option<i64>)]) -> Result<()> {
         let doing = during("partitions can't be started");
-        let places = start::places(&self.client, splits, self.start)?;
+        // What was lost after it was offered is another member's.
+        let splits: Vec<_> = splits.iter().filter(|(s, _)| self.offered.contains(s)).cloned().collect();
+        if splits.is_empty() {
+            return Ok(());
+        }
+        let places = start::places(&self.client, &splits, self.start)?;
         let mut list = List::new(places.len());
         for (split, offset, _) in &places {
             list.add(&split.topic, split.partition, *offset, None).map_err(&doing)?;
@@ -390,6 +456,7 @@ impl RecordSource for KafkaSource {
                 self.pins.push_back(BatchBuilder::new(split.clone(), offset).finish(offset));
             }
             self.group.own(&split);
+            self.unheard.insert(split.clone());
             self.positions.insert(split, offset);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Doing a round again: after an abort, without what was lost or is refused.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use connector::records::{Refused, Split, Unit};
@@ -11,7 +12,7 @@ use super::round::{Round, named, tag};
 use super::target::{Making, Target, doubtful, look_up};
 use super::writer::{self, Keeping, Trouble};
 use crate::fault::{during, of_record};
-use crate::raw::{Client, Code, Failed, Fault, Outgoing};
+use crate::raw::{Client, Code, Failed, Fault, Outgoing, Topic};
 
 /// How often a round is tried before the lane ends.
 const ATTEMPTS: u32 = 8;
@@ -56,7 +57,7 @@ impl KafkaSink {
 
     /// Units of splits that the source has lost are another lane's now.
     fn keep_owned(&self, round: &mut Round) {
-        if let Keeping::Group(group) = &self.keeping {
+        if let Keeping::Group(group) | Keeping::Topic { source: Some(group), .. } = &self.keeping {
             round.retain(|split| group.owns(split));
         }
     }
@@ -127,6 +128,13 @@ impl KafkaSink {
         Ok(())
     }
 
+    /// Positions are kept in this topic.
+    pub(super) fn keep_in(&mut self, prepared: Arc<Topic>) {
+        if let Keeping::Topic { topic, .. } = &mut self.keeping {
+            *topic = Some(prepared);
+        }
+    }
+
     async fn rebuild(&mut self, batch: u32) -> Result<()> {
         let compression = self.options.compression.as_deref().unwrap_or("none");
         let settings = writer::settings(self.base.clone(), self.transactional.as_deref(), compression, batch);
@@ -134,8 +142,8 @@ impl KafkaSink {
         self.client = Client::producer(&settings).map_err(during("the Kafka producer can't be made"))?;
         self.batch = batch;
         if matches!(self.keeping, Keeping::Topic { topic: Some(_), .. }) {
-            let topic = Some(self.block(super::positions::prepare).await?);
-            self.keeping = Keeping::Topic { pipeline: self.pipeline.clone(), topic };
+            let prepared = self.block(super::positions::prepare).await?;
+            self.keep_in(prepared);
         }
         if self.fenced {
             self.block(|client| writer::fence(client)).await?;

@@ -39,7 +39,7 @@ impl KafkaSink {
                         Ok((topic, positions::read(client, base, &pipeline, &splits)?))
                     })
                     .await?;
-                self.keeping = Keeping::Topic { pipeline: self.pipeline.clone(), topic: Some(topic) };
+                self.keep_in(topic);
                 Ok(marks)
             }
         }

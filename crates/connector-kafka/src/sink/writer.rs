@@ -30,7 +30,12 @@ pub(super) enum Keeping {
     /// The offsets of the source's group, on the same cluster.
     Group(Arc<Group>),
     /// A topic of the destination.
-    Topic { pipeline: String, topic: Option<Arc<Topic>> },
+    Topic {
+        pipeline: String,
+        topic: Option<Arc<Topic>>,
+        /// The source's group, where it is one of another cluster: this one can't check it.
+        source: Option<Arc<Group>>,
+    },
 }
 
 /// What the end of a round came to.
@@ -80,8 +85,11 @@ pub(super) fn commit(client: &Client, keeping: &Keeping, marks: &[(Split, Mark)]
     let ended = deliver(client).and_then(|()| match keeping {
         Keeping::Nowhere => Ok(()),
         Keeping::Group(group) => commit_with_offsets(client, group, marks),
-        Keeping::Topic { pipeline, topic } => positions::note(client, pipeline, topic.as_deref(), marks)
-            .and_then(|()| insist(ENDING, |wait| client.commit_transaction(wait))),
+        Keeping::Topic { pipeline, topic, source } => {
+            positions::note(client, pipeline, topic.as_deref(), marks)
+                .and_then(|()| deliver(client))
+                .and_then(|()| commit_owned(client, source.as_deref(), marks))
+        }
     });
     ended.map_err(|fault| verdict(client, fault))
 }
@@ -109,12 +117,27 @@ fn commit_with_offsets(client: &Client, group: &Group, marks: &[(Split, Mark)]) 
     }
     insist(ENDING, |wait| {
         let Some(member) = group.show(marks.iter().map(|(s, _)| s)) else {
-            let words = "the source no longer has the partitions of this transaction";
-            return Err(Fault::new(Code::RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST, words));
+            return Err(lost());
         };
         client.send_offsets(&list, &member, wait)
     })?;
     insist(ENDING, |wait| client.commit_transaction(wait))
+}
+
+/// Commits, unless the source no longer has what the transaction is of. Its group can't be asked by the destination; so this is
+/// looked at as late as can be.
+fn commit_owned(client: &Client, source: Option<&Group>, marks: &[(Split, Mark)]) -> Result<(), Fault> {
+    insist(ENDING, |wait| {
+        if source.is_some_and(|group| !marks.iter().all(|(s, _)| group.owns(s))) {
+            return Err(lost());
+        }
+        client.commit_transaction(wait)
+    })
+}
+
+fn lost() -> Fault {
+    let words = "the source no longer has the partitions of this transaction";
+    Fault::new(Code::RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST, words)
 }
 
 fn flush(client: &Client) -> Result<(), Trouble> {

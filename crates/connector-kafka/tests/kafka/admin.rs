@@ -5,7 +5,7 @@ use connector::records::{Headers, RecordRef};
 use connector_kafka::{KafkaAdmin, OffsetsFor, TopicSpec, probe};
 
 use crate::cluster::{Cluster, WAIT, unique};
-use crate::lane::{fill, numbered, on_lane};
+use crate::lane::{fill, numbered, on_lane, read_all, values};
 
 fn spec(name: &str, partitions: i32, settings: &[(&str, &str)]) -> TopicSpec {
     let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
@@ -80,6 +80,36 @@ fn single_records_are_written_and_found() {
     // The failure is that call's alone.
     assert_eq!(admin.produce(&topic, &records[..1], WAIT).unwrap(), [(partition, first + 20)]);
     assert_eq!(admin.produce(&unique("none"), &records[..1], WAIT).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn nothing_of_a_call_that_failed_is_written_later() {
+    let cluster = Cluster::any();
+    let (admin, topic) = (cluster.admin(), cluster.topic("failed", 2, &[]));
+    let one = |value| RecordRef {
+        offset: 0,
+        sub: 0,
+        timestamp_ms: -1,
+        key: None,
+        value: Some(value),
+        headers: Headers::none(),
+    };
+    admin.produce(&topic, &[one(b"before")], WAIT).unwrap();
+    // More than the library takes at all: the call fails when others are in its queue. (The memory is never touched.)
+    let huge = vec![0; 201 << 20];
+    let mut records = vec![one(b"lost"); 50];
+    records.push(one(&huge));
+    let e = admin.produce(&topic, &records, WAIT).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Unacceptable, "{e}");
+    let after: Vec<_> = (0..20).map(|i| format!("after {i}")).collect();
+    let records: Vec<_> = after.iter().map(|v| one(v.as_bytes())).collect();
+    let places = admin.produce(&topic, &records, WAIT).unwrap();
+    for ((partition, offset), value) in places.into_iter().zip(&after) {
+        let batch = admin.record(&topic, partition, offset, WAIT).unwrap().unwrap();
+        assert_eq!(batch.get(0).unwrap().value, Some(value.as_bytes()));
+    }
+    let values = values(&read_all(&cluster, &topic));
+    assert_eq!(values.len(), 21, "{values:?}");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Attacks: lanes that die, come twice, lose their partitions; brokers and topics that go away.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use connector::ErrorKind;
-use connector::records::{Account, Mark, Split};
+use connector::records::{Account, Mark, Polled, Split, Unit};
 
 use crate::cluster::{Cluster, WAIT, unique};
 use crate::lane::{Lane, assert_each_once, fill, numbered, on_lane, read_all};
@@ -92,6 +93,45 @@ fn the_older_of_two_owners_is_fenced() {
         assert_eq!(e.kind(), ErrorKind::Changed, "{e}");
     });
     assert!(read_all(&cluster, &to).len() <= 100);
+}
+
+#[test]
+fn what_the_source_has_lost_is_not_committed_on_another_cluster() {
+    let (here, there) = (Cluster::embedded(&[]), Cluster::embedded(&[]));
+    let (from, to) = (here.topic("from", 1, &[]), there.topic("to", 1, &[]));
+    fill(&here, &from, &numbered(10));
+    let read = here.endpoint(&format!(r#"{{"topics":["{from}"],"start":"earliest"}}"#));
+    let write = there.endpoint(&format!(r#"{{"topic":"{to}"}}"#));
+    let pipeline = unique("task");
+    on_lane(async {
+        let Lane { mut source, mut sink, joined, .. } = Lane::new(&read, &write, &pipeline, 0).unwrap();
+        assert!(!joined);
+        let split = Split::new(&from, 0);
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            assert!(Instant::now() < end, "no record came");
+            match source.poll(Duration::from_millis(50), 1 << 16).unwrap() {
+                Polled::Assigned(_) => {
+                    sink.committed(&[(split.clone(), None)]).await.unwrap();
+                    sink.open(&[(split.clone(), Mark::default())]).await.unwrap();
+                    source.start(&[(split.clone(), None)]).unwrap();
+                }
+                Polled::Batch(batch) if !batch.is_empty() => {
+                    sink.write(Unit::as_read(Arc::new(batch))).await.unwrap();
+                    break;
+                }
+                _ => {}
+            }
+        }
+        // Its partitions are anybody's now.
+        drop(source);
+        sink.flush().await.unwrap();
+        assert!(sink.settled().is_empty());
+    });
+    assert_eq!(read_all(&there, &to), []);
+    // The next owner writes them, once.
+    on_lane(async { Lane::new(&read, &write, &pipeline, 1).unwrap().drain(&here, &from).await });
+    assert_each_once(&read_all(&there, &to), 10);
 }
 
 #[test]

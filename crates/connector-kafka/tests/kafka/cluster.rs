@@ -64,6 +64,11 @@ impl Cluster {
         broker.map(|b| b.delete_before(topic, 0, offset).unwrap()).is_some()
     }
 
+    /// Where the broker keeps its records, if it is the embedded one.
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.embedded.as_ref().map(|e| e.dir.path())
+    }
+
     pub fn endpoint(&self, options: &str) -> Endpoint {
         let connection = format!(r#"{{"bootstrap":"{}"}}"#, self.boot);
         Endpoint { connection, secret: None, options: options.to_owned() }

@@ -237,3 +237,37 @@ fn at_least_once_commits_to_the_group() {
     let ends = cluster.admin().offsets(&from, OffsetsFor::End, WAIT).unwrap();
     assert_eq!(rows.iter().map(|r| (r.partition, r.end)).collect::<Vec<_>>(), ends);
 }
+
+#[test]
+fn what_waits_is_written_before_what_comes_after_a_loss() {
+    let cluster = Cluster::any();
+    let topic = cluster.topic("waits", 1, &[]);
+    let to = cluster.endpoint(&format!(r#"{{"topic":"{topic}"}}"#));
+    let (lost, kept) = (Split::new("s", 0), Split::new("s", 1));
+    let unit = |split: &Split, first: i64, values: &[&'static [u8]]| {
+        let mut batch = BatchBuilder::new(split.clone(), first);
+        for (i, value) in values.iter().enumerate() {
+            batch.push(&record(first + i as i64, None, Some(value)));
+        }
+        Unit::as_read(Arc::new(batch.finish(first + values.len() as i64)))
+    };
+    let large: &'static [u8] = vec![b'x'; 900_000].leak();
+    let marks = on_lane(async {
+        let context = context(&unique("task"), 0);
+        let mut sink = connector_kafka::sink(&to, &context, Rc::new(Desk::default())).unwrap();
+        sink.committed(&[(lost.clone(), None), (kept.clone(), None)]).await.unwrap();
+        sink.open(&[(lost.clone(), Mark::default()), (kept.clone(), Mark::default())]).await.unwrap();
+        // A whole round: its end is begun, and what comes next waits.
+        sink.write(unit(&lost, 0, &[large; 5])).await.unwrap();
+        sink.write(unit(&kept, 0, &[b"first"])).await.unwrap();
+        sink.close(&[lost.clone()]).await;
+        sink.write(unit(&kept, 1, &[b"second"])).await.unwrap();
+        sink.flush().await.unwrap();
+        sink.settled()
+    });
+    let mark = marks.iter().find(|s| s.split == kept).unwrap().mark;
+    assert_eq!(mark.next, 2);
+    let small: Vec<_> =
+        read_all(&cluster, &topic).into_iter().filter_map(|r| r.value).filter(|v| v.len() < 100).collect();
+    assert_eq!(small, [b"first".to_vec(), b"second".to_vec()]);
+}

@@ -210,6 +210,75 @@ fn records_that_were_deleted_are_passed_over() {
     assert_eq!(values, (60..100).collect::<Vec<_>>());
 }
 
+/// Changes a byte of a value in the files of the broker.
+fn damage(folder: &std::path::Path, value: &[u8]) -> usize {
+    use std::os::unix::fs::FileExt as _;
+    let mut places = 0;
+    for entry in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap()) {
+        if entry.file_type().unwrap().is_dir() {
+            places += damage(&entry.path(), value);
+            continue;
+        }
+        let all = std::fs::read(entry.path()).unwrap();
+        let Some(at) = all.windows(value.len()).position(|w| w == value) else { continue };
+        let file = std::fs::OpenOptions::new().write(true).open(entry.path()).unwrap();
+        file.write_all_at(b"X", at as u64).unwrap();
+        places += 1;
+    }
+    places
+}
+
+#[test]
+fn what_can_not_be_read_is_told_and_not_passed_over() {
+    let cluster = Cluster::embedded(&[]);
+    let topic = cluster.topic("damaged", 1, &[]);
+    fill(&cluster, &topic, &numbered(10));
+    fill(&cluster, &topic, &["to be damaged".to_owned()]);
+    fill(&cluster, &topic, &numbered(10));
+    assert_eq!(damage(cluster.folder().unwrap(), b"to be damaged"), 1);
+    let options = format!(r#"{{"topics":["{topic}"],"start":"earliest"}}"#);
+    let mut source = open(&cluster, &options, &unique("g"));
+    let end = Instant::now() + Duration::from_secs(30);
+    let mut at = 0;
+    let e = loop {
+        assert!(Instant::now() < end, "nothing is told, it stands at {at}");
+        match source.poll(Duration::from_millis(50), 1 << 16) {
+            Ok(Polled::Assigned(splits)) => source.start(&[(splits[0].clone(), None)]).unwrap(),
+            Ok(Polled::Batch(batch)) => {
+                at = batch.next();
+                assert!(at <= 10, "record 10 can't have come");
+            }
+            Ok(_) => {}
+            Err(e) => break e,
+        }
+    };
+    assert_eq!((e.kind(), at), (ErrorKind::Other, 10), "{e}");
+    assert!(e.to_string().contains(&topic) && e.to_string().contains("CRC"), "{e}");
+}
+
+#[test]
+fn what_the_group_did_not_give_is_not_started() {
+    let cluster = Cluster::any();
+    let (topic, other) = (cluster.topic("given", 1, &[]), cluster.topic("other", 1, &[]));
+    fill(&cluster, &other, &numbered(10));
+    let options = format!(r#"{{"topics":["{topic}"],"start":"earliest"}}"#);
+    let mut source = open(&cluster, &options, &unique("g"));
+    let foreign = Split::new(&other, 0);
+    source.start(&[(foreign.clone(), Some(0))]).unwrap();
+    let mut given = false;
+    drive(&mut *source, "the given partition", |polled, source| {
+        if let Polled::Assigned(_) = polled {
+            source.start(&[(foreign.clone(), Some(0))]).unwrap();
+            fill(&cluster, &topic, &["mine".to_owned()]);
+        }
+        if let Polled::Batch(batch) = polled {
+            assert_ne!(batch.split(), &foreign);
+            given |= !batch.is_empty();
+        }
+        given
+    });
+}
+
 #[test]
 fn without_room_the_membership_is_kept_and_nothing_is_lost() {
     let cluster = Cluster::any();
