@@ -321,6 +321,41 @@ async fn nobody_sees_or_uses_what_is_anothers() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_sent_again_leaves_one_letter() {
+    let (h, _) = ready().await;
+    let (ctl, me) = (&h.control, &h.me);
+    ctl.declare_connection(declared("ckafka-a", A)).await.unwrap();
+    h.streams.topic(A, "dlq", 1);
+    let copy = Some(Box::new(end(EndKind::Kafka, Some("ckafka-a"), r#"{"topic":"dlq"}"#)));
+    let on_failure = OnFailure::Keep { copy, retries: 0, interval_ms: 0 };
+    let new = NewPipeline { transform: Some("{}".into()), on_failure, ..from_http("keep") };
+    let p = ctl.create_pipeline(me, new).await.unwrap();
+    let send = async || ctl.send_messages(me, &p.id, messages(&["a", "poison"])).await;
+    let ledger = async || ctl.pipeline(me, &p.id).await.unwrap().ledger;
+    // The topic fails, then the copy's: the client sends again each time.
+    for failing in [own(), A.to_owned()] {
+        h.streams.with(&failing, |c| c.fails = Some(connector::ErrorKind::Unavailable));
+        assert_eq!(kind(send().await), E::Unreachable);
+        h.streams.with(&failing, |c| c.fails = None);
+        assert_eq!(ctl.dead_totals(me, &p.id).await.unwrap().letters, 0);
+        assert_eq!(ledger().await.items.dead_lettered, 0);
+    }
+    let l = ledger().await;
+    assert_eq!((l.items.read, l.items.written), (1, 1), "what was written is booked");
+    send().await.unwrap();
+    assert_eq!(ctl.dead_totals(me, &p.id).await.unwrap().letters, 1);
+    let l = ledger().await;
+    l.balance().unwrap();
+    assert_eq!((l.items.read, l.items.written, l.items.dead_lettered), (3, 2, 1));
+    // The same message once more is another letter, also when the first was dropped.
+    let of_p = DeadFilter { pipeline: Some(p.id.clone()), ..Default::default() };
+    ctl.drop_dead(me, &of_p).await.unwrap();
+    send().await.unwrap();
+    assert_eq!(ctl.dead_totals(me, &p.id).await.unwrap().letters, 1);
+    assert_eq!(ledger().await.items.dead_lettered, 2);
+}
+
+#[tokio::test]
 async fn what_is_in_use_is_not_removed() {
     let (h, c) = ready().await;
     let (ctl, me) = (&h.control, &h.me);
