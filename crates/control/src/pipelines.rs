@@ -169,6 +169,13 @@ impl Control {
         if p.source.kind == EndKind::Http && p.sink.kind != EndKind::Kafka {
             return refuse("what is sent over HTTP goes into a topic", "sink");
         }
+        for (end, field) in [(Some(&p.sink), "sink"), (copy_of(&p.on_failure), "on_failure")] {
+            let Some(end) = end.filter(|_| p.source.kind == EndKind::Http) else { continue };
+            if !KafkaSink::of(&end.options).is_one_topic() {
+                let message = "what is sent over HTTP is written once, into one topic: it has no table, topic or partition of its own";
+                return refuse(message, field);
+            }
+        }
         Ok(())
     }
 

@@ -320,6 +320,31 @@ async fn nobody_sees_or_uses_what_is_anothers() {
     assert_eq!(ctl.pipelines(&Caller::operator(), &PipelineFilter::default()).await.unwrap().1, 2);
 }
 
+/// HTTP into a topic of the own cluster.
+fn into(name: &str, connection: Option<&str>, options: &str) -> NewPipeline {
+    NewPipeline { sink: end(EndKind::Kafka, connection, options), ..from_http(name) }
+}
+
+#[tokio::test]
+async fn http_goes_into_one_topic_or_is_refused() {
+    let (h, _) = ready().await;
+    let ctl = &h.control;
+    ctl.declare_connection(declared("ckafka-a", A)).await.unwrap();
+    for more in [
+        r#""tables":[{"database":"d","table":"t","topic":"x"}]"#,
+        r#""prefix":"p""#,
+        r#""separator":".""#,
+        r#""keep_partition":true"#,
+        r#""copies":2"#,
+    ] {
+        let options = format!(r#"{{"topic":"t",{more}}}"#);
+        let e = ctl.create_pipeline(&h.me, into("http", Some("ckafka-a"), &options)).await.unwrap_err();
+        assert_eq!((e.kind, e.field), (E::Invalid, Some("sink")), "{options}");
+    }
+    let plain = r#"{"topic":"t","keep_partition":false,"copies":1,"compression":"lz4"}"#;
+    ctl.create_pipeline(&h.me, into("http", Some("ckafka-a"), plain)).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_call_that_is_sent_again_leaves_one_letter() {
     let (h, _) = ready().await;
