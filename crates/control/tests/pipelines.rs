@@ -326,6 +326,27 @@ fn into(name: &str, connection: Option<&str>, options: &str) -> NewPipeline {
 }
 
 #[tokio::test]
+async fn a_topic_whose_answer_was_lost_stays_its_accounts() {
+    let (h, _) = ready().await;
+    let (ctl, me, you) = (&h.control, &h.me, Caller::account("you".into()));
+    h.streams.with(&own(), |c| c.loses_answers = true);
+    assert_eq!(kind(ctl.create_topic(me, topic("125-late")).await), E::Unreachable);
+    h.streams.with(&own(), |c| c.loses_answers = false);
+    let spy = into("spy", None, r#"{"topic":"125-late"}"#);
+    assert_eq!(kind(ctl.create_pipeline(&you, spy).await), E::NotFound(Noun::Topic));
+    for who in [me, &you] {
+        assert_eq!(kind(ctl.create_topic(who, topic("125-late")).await), E::Exists(Noun::Topic));
+    }
+    ctl.topic(me, "125-late").await.unwrap();
+    // What was surely not made leaves nothing, and a topic of clients is not taken over while the cluster fails.
+    h.streams.with(&own(), |c| c.fails = Some(connector::ErrorKind::Unavailable));
+    assert_eq!(kind(ctl.create_topic(&you, topic("t")).await), E::Unreachable);
+    h.streams.with(&own(), |c| c.fails = None);
+    assert_eq!(kind(ctl.create_topic(&you, topic("t")).await), E::Exists(Noun::Topic));
+    assert_eq!(ctl.topics(&you, &TopicFilter::default()).await.unwrap().1, 0);
+}
+
+#[tokio::test]
 async fn http_goes_into_one_topic_or_is_refused() {
     let (h, _) = ready().await;
     let ctl = &h.control;
