@@ -8,6 +8,7 @@ use store::Purpose;
 
 use crate::ends::{KafkaSink, KafkaSource, check_words, copy_of, page_of, taken};
 use crate::flows::check_attributes;
+use crate::whose::is_own;
 use crate::{
     Caller, Cluster, ClusterRef, ClusterTopic, Control, Error, ErrorKind, FetchedRecord, GroupOffset,
     NewTopic, Noun, Result, TopicChange, TopicFilter,
@@ -204,8 +205,8 @@ impl Control {
         Ok(())
     }
 
-    /// The topics of a cluster that are not the cluster's own, by name. On the server's own cluster those that belong to other
-    /// accounts are left out.
+    /// The topics of a cluster that are not the cluster's own, by name. On the server's own cluster, by whatever connection, those
+    /// that belong to other accounts are left out.
     ///
     /// # Errors
     /// `NotFound(Connection)`, `Unreachable`, `BadCredentials`.
@@ -213,9 +214,8 @@ impl Control {
         let cluster = self.cluster(c, on).await?;
         let mut found = self.answered(self.0.streams.topics(&cluster, None), Noun::Topic).await?;
         found.retain(|t| !t.internal);
-        if *on == ClusterRef::Own && !c.operator {
-            let theirs = self.0.store.topics().await?;
-            found.retain(|t| !theirs.iter().any(|o| o.name == t.name && !c.may_see(&o.account)));
+        if is_own(&cluster) {
+            self.hide_foreign(c, &mut found).await?;
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found.truncate(MAX_TOLD);
@@ -224,11 +224,8 @@ impl Control {
 
     /// Where a topic that the caller may look into lies: one of their own, or one that a pipeline of theirs names.
     async fn lies(&self, c: &Caller, name: &str) -> Result<(Cluster, String)> {
-        if let Some(t) = self.0.store.topic(name).await? {
-            return match c.may_see(&t.account) {
-                true => Ok((Cluster::default(), t.name)),
-                false => Err(Error::not_found(Noun::Topic, name)),
-            };
+        if let Some(t) = self.0.store.topic(name).await?.filter(|t| c.may_see(&t.account)) {
+            return Ok((Cluster::default(), t.name));
         }
         for p in self.0.store.pipelines((!c.operator).then_some(&c.account)).await? {
             if p.status == PipelineStatus::Deleting {
@@ -241,7 +238,11 @@ impl Control {
             let writes = writes.map(|e| (e, KafkaSink::of(&e.options).topics()));
             for (end, topics) in reads.into_iter().chain(writes) {
                 if topics.iter().any(|t| t == name) {
-                    return Ok((self.cluster_of(c, end).await?, name.to_owned()));
+                    let cluster = self.cluster_of(c, end).await?;
+                    if is_own(&cluster) {
+                        self.usable(c, name).await?;
+                    }
+                    return Ok((cluster, name.to_owned()));
                 }
             }
         }
@@ -328,7 +329,6 @@ impl Control {
     }
 }
 
-fn retention(ms: u64) -> BTreeMap<String, String> {
 fn exists(name: &str) -> Error {
     let message = format!("a topic with the name {name} exists already");
     Error::new(ErrorKind::Exists(Noun::Topic), message).field("name")
@@ -342,6 +342,7 @@ fn proves_nothing_made(e: &connector::Error) -> bool {
     )
 }
 
+fn retention(ms: u64) -> BTreeMap<String, String> {
     BTreeMap::from([("retention.ms".to_owned(), ms.to_string())])
 }
 
