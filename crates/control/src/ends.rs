@@ -30,6 +30,10 @@ pub(crate) struct KafkaSink {
     #[serde(default)]
     pub separator: Option<String>,
     #[serde(default)]
+    pub keep_partition: bool,
+    #[serde(default)]
+    pub copies: Option<u32>,
+    #[serde(default)]
     pub create: bool,
     #[serde(default)]
     pub create_partitions: Option<u32>,
@@ -55,6 +59,14 @@ impl KafkaSink {
     /// Topics that are named outright.
     pub(crate) fn topics(&self) -> Vec<String> {
         self.topic.iter().chain(self.tables.iter().map(|t| &t.topic)).cloned().collect()
+    }
+
+    /// Is everything written once into the one topic that it names? That is what control itself can write: messages sent over HTTP.
+    /// (`compression` is a wish that is not heard there: they are written as they are.)
+    pub(crate) fn is_one_topic(&self) -> bool {
+        let renamed = self.prefix.is_some() || self.separator.is_some();
+        let once = self.copies.is_none_or(|n| n == 1);
+        self.topic.is_some() && self.tables.is_empty() && !renamed && !self.keep_partition && once
     }
 
     /// What a sync calls a topic at the destination.

@@ -34,6 +34,7 @@ mod tasks;
 mod topics;
 mod usage;
 mod verify;
+mod whose;
 
 use std::path::PathBuf;
 use std::sync::Arc;

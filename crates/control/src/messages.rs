@@ -60,6 +60,18 @@ enum Fate {
     Kept(String),
 }
 
+/// What becomes of the messages of one call.
+#[derive(Default)]
+struct Sorted {
+    written: Vec<NewRecord>,
+    letters: Vec<DeadLetter>,
+    /// All but the letters, which `kept` accounts for.
+    ledger: Ledger,
+    kept: Ledger,
+    /// For each message, the place of its first record in `written`.
+    answers: Vec<Option<usize>>,
+}
+
 impl Control {
     /// Sends records into a pipeline whose source is HTTP, through its transform. One answer for each message; a message that
     /// a filter took out, or that was dropped or kept aside, has none.
@@ -116,54 +128,66 @@ impl Control {
         Ok(())
     }
 
-    /// Carries records to their end, and books them.
+    /// Carries records to their end, and books each part when it is there. Letters come last: a call that fails before them is sent again
+    /// as a whole, and must not leave a letter each time.
     async fn carry(
         &self,
         c: &Caller,
         p: &Pipeline,
         records: Vec<NewRecord>,
     ) -> Result<Vec<Option<Produced>>> {
-        let fates = self.fates(p, &records)?;
-        let mut written = Vec::new();
-        let mut answers = Vec::with_capacity(fates.len());
-        let mut letters = Vec::new();
-        let mut ledger = Ledger::default();
-        for (record, fate) in records.iter().zip(fates) {
+        let sorted = self.sort(p, &records)?;
+        // A full desk is found before anything is written, or each repetition would write the others once more.
+        self.0.store.dead_room(&p.id, &sorted.letters).await?;
+        let produced = self.write_records(c, p, sorted.written).await?;
+        self.book(p, &sorted.ledger).await;
+        self.keep_letters(c, p, &sorted.letters).await?;
+        self.book(p, &sorted.kept).await;
+        let place = |i: Option<usize>| i.and_then(|i| produced.get(i).cloned());
+        Ok(sorted.answers.into_iter().map(place).collect())
+    }
+
+    fn sort(&self, p: &Pipeline, records: &[NewRecord]) -> Result<Sorted> {
+        let mut s = Sorted::default();
+        for (record, fate) in records.iter().zip(self.fates(p, records)?) {
             let weight = weight(record);
             let answer = match fate {
                 Fate::Written(made) => {
-                    let first = written.len();
-                    ledger.book(Outcome::Written, weight);
+                    let first = s.written.len();
+                    s.ledger.book(Outcome::Written, weight);
                     let more = made.len().saturating_sub(1) as u64;
-                    ledger.items.expanded += more;
-                    ledger.items.written += more;
-                    written.extend(made);
+                    s.ledger.items.expanded += more;
+                    s.ledger.items.written += more;
+                    s.written.extend(made);
                     Some(first)
                 }
                 Fate::Filtered => {
-                    ledger.book(Outcome::Filtered, weight);
+                    s.ledger.book(Outcome::Filtered, weight);
                     None
                 }
                 Fate::Dropped => {
-                    ledger.book(Outcome::Skipped, weight);
+                    s.ledger.book(Outcome::Skipped, weight);
                     None
                 }
                 Fate::Kept(reason) => {
-                    ledger.book(Outcome::DeadLettered, weight);
-                    letters.push(self.letter_of(p, record, reason));
+                    s.kept.book(Outcome::DeadLettered, weight);
+                    s.letters.push(self.letter_of(p, record, reason));
                     None
                 }
             };
-            answers.push(answer);
+            s.answers.push(answer);
         }
-        self.keep_letters(c, p, &letters).await?;
-        let produced = self.write_records(c, p, written).await?;
-        if let Err(e) = self.0.store.book_pipeline(&p.id, &ledger).await {
-            // They are in the topic: an error would have them sent again.
+        Ok(s)
+    }
+
+    async fn book(&self, p: &Pipeline, ledger: &Ledger) {
+        if ledger.items.read == 0 {
+            return;
+        }
+        if let Err(e) = self.0.store.book_pipeline(&p.id, ledger).await {
+            // They are where they belong: an error would have them sent again.
             tracing::warn!(pipeline = %p.id, error = %e, "messages could not be booked");
         }
-        let place = |i: Option<usize>| i.and_then(|i| produced.get(i).cloned());
-        Ok(answers.into_iter().map(place).collect())
     }
 
     /// What the transform and the pipeline's policy make of each record.
@@ -214,21 +238,17 @@ impl Control {
         }
     }
 
-    /// Keeps letters, and writes their copies where the pipeline wants some.
+    /// Writes the copies of letters where the pipeline wants some, and keeps the letters.
     async fn keep_letters(&self, c: &Caller, p: &Pipeline, letters: &[DeadLetter]) -> Result<()> {
         if letters.is_empty() {
             return Ok(());
         }
-        self.0.store.keep_dead_unworked(&p.id, letters).await?;
-        let Some(copy) = copy_of(&p.on_failure) else { return Ok(()) };
-        let cluster = self.cluster_of(c, copy).await?;
-        let records = letters.iter().map(|d| NewRecord {
-            key: d.key.clone(),
-            value: d.value.clone(),
-            headers: d.headers.clone(),
-            partition: None,
-        });
-        self.produce(&cluster, &KafkaSink::of(&copy.options), records.collect()).await.map(drop)
+        if let Some(copy) = copy_of(&p.on_failure) {
+            let cluster = self.cluster_of(c, copy).await?;
+            let records = letters.iter().map(record_of).collect();
+            self.produce(&cluster, &KafkaSink::of(&copy.options), records).await?;
+        }
+        Ok(self.0.store.keep_dead_unworked(&p.id, letters).await?)
     }
 
     async fn write_records(
@@ -291,15 +311,7 @@ impl Control {
             }
             // One that fails again ends it: whoever asked is told, and it waits as before.
             let strict = Pipeline { on_failure: OnFailure::Block, ..p.clone() };
-            let records: Vec<NewRecord> = letters
-                .iter()
-                .map(|d| NewRecord {
-                    key: d.key.clone(),
-                    value: d.value.clone(),
-                    headers: d.headers.clone(),
-                    partition: None,
-                })
-                .collect();
+            let records: Vec<NewRecord> = letters.iter().map(record_of).collect();
             let mut made = Vec::new();
             for fate in self.fates(&strict, &records)? {
                 if let Fate::Written(records) = fate {
@@ -312,6 +324,10 @@ impl Control {
             n += self.0.store.end_dead(&p.id, &these, DeadStatus::Replayed, self.now()).await?;
         }
     }
+}
+
+fn record_of(d: &DeadLetter) -> NewRecord {
+    NewRecord { key: d.key.clone(), value: d.value.clone(), headers: d.headers.clone(), partition: None }
 }
 
 fn weight(r: &NewRecord) -> u64 {

@@ -8,8 +8,7 @@ use serde_json::Value;
 use store::{PipelineNeeds, PipelineOrder};
 
 use crate::ends::{
-    KafkaSink, KafkaSource, check_name, check_words, copy_of, on_own_cluster, page_of, refuse_problems,
-    taken, with_option,
+    KafkaSink, KafkaSource, check_name, check_words, copy_of, page_of, refuse_problems, taken, with_option,
 };
 use crate::flows::check_attributes;
 use crate::nouns::SYNC;
@@ -56,6 +55,7 @@ impl Control {
         let mut p = self.checked_pipeline(c, new)?;
         self.check_ends(c, &p).await?;
         self.refuse_taken_pipeline(&p).await?;
+        self.refuse_unnamed(c, &p).await?;
         self.check_topics(c, &p).await?;
         let worked = is_worked(&p);
         let topics = self.needed_topics(c, &p).await?;
@@ -169,6 +169,13 @@ impl Control {
         if p.source.kind == EndKind::Http && p.sink.kind != EndKind::Kafka {
             return refuse("what is sent over HTTP goes into a topic", "sink");
         }
+        for (end, field) in [(Some(&p.sink), "sink"), (copy_of(&p.on_failure), "on_failure")] {
+            let Some(end) = end.filter(|_| p.source.kind == EndKind::Http) else { continue };
+            if !KafkaSink::of(&end.options).is_one_topic() {
+                let message = "what is sent over HTTP is written once, into one topic: it has no table, topic or partition of its own";
+                return refuse(message, field);
+            }
+        }
         Ok(())
     }
 
@@ -226,11 +233,6 @@ impl Control {
             return Ok(());
         }
         let source = KafkaSource::of(&p.source.options);
-        if source.pattern.is_some() && on_own_cluster(&p.source) && !c.operator {
-            let message =
-                "a pattern needs a connection: on the server's own cluster lie topics of other accounts";
-            return Err(Error::new(ErrorKind::Unsupported, message).field("source"));
-        }
         if source.topics.is_empty() {
             return Ok(());
         }
@@ -246,28 +248,6 @@ impl Control {
                 Ok(())
             }
         }
-    }
-
-    /// Topics of the products' API on its way. Those of other accounts are not there for the caller.
-    async fn needed_topics(&self, c: &Caller, p: &Pipeline) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        if on_own_cluster(&p.source) {
-            names.extend(KafkaSource::of(&p.source.options).topics);
-        }
-        for end in [Some(&p.sink), copy_of(&p.on_failure), copy_of(&p.on_refusal)].into_iter().flatten() {
-            if on_own_cluster(end) {
-                names.extend(KafkaSink::of(&end.options).topics());
-            }
-        }
-        let mut needed = Vec::new();
-        for name in names {
-            match self.0.store.topic(&name).await? {
-                Some(t) if !c.may_see(&t.account) => return Err(Error::not_found(Noun::Topic, name)),
-                Some(t) => needed.push(t.name),
-                None => {}
-            }
-        }
-        Ok(needed)
     }
 
     /// A page of the caller's pipelines that answer the filter, and how many do.

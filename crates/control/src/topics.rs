@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use connector::ErrorKind as C;
 use model::{DipTopic, EndKind, PipelineStatus, Sealed};
 use store::Purpose;
 
 use crate::ends::{KafkaSink, KafkaSource, check_words, copy_of, page_of, taken};
 use crate::flows::check_attributes;
+use crate::whose::is_own;
 use crate::{
     Caller, Cluster, ClusterRef, ClusterTopic, Control, Error, ErrorKind, FetchedRecord, GroupOffset,
     NewTopic, Noun, Result, TopicChange, TopicFilter,
@@ -41,52 +43,52 @@ impl Control {
             created: self.now(),
         };
         check_topic(&topic)?;
-        let topic = self.insert_topic(c, topic).await?;
+        // What lies there under this name is not ours. Asked before there is an entry, for one that stays must not take it over.
+        let (names, own) = ([topic.name.clone()], Cluster::default());
+        let found = self.0.streams.topics(&own, Some(&names));
+        if !self.answered(found, Noun::Topic).await?.is_empty() {
+            return Err(exists(&topic.name));
+        }
+        let (topic, is_new) = self.insert_topic(c, topic).await?;
         if let Err(e) = self.make_on_cluster(&topic).await {
-            // What lies there under this name is not ours; and without a topic there is nothing to keep.
-            self.0.store.remove_topic(&topic.name).await?;
-            return Err(e);
+            // Without a topic there is nothing to keep. One that may yet be made stays ours.
+            if is_new && proves_nothing_made(&e) {
+                self.0.store.remove_topic(&topic.name).await?;
+            }
+            return Err(match e.kind() {
+                C::Exists => exists(&topic.name),
+                C::Unacceptable => Error::new(ErrorKind::Invalid, e.to_string()).field("name"),
+                _ => crate::error::from_connector(&e, Noun::Topic),
+            });
         }
         self.let_in(&topic).await;
         Ok(topic)
     }
 
-    /// Stores a new topic: from here on the name is its own. One of the caller's that a crash left without its topic on the
-    /// cluster is taken up again.
-    async fn insert_topic(&self, c: &Caller, topic: DipTopic) -> Result<DipTopic> {
+    /// Stores a new topic: from here on the name is its own. One of the caller's that a crash, or a cluster that did not answer, left
+    /// without its topic is taken up again; then it is not new.
+    async fn insert_topic(&self, c: &Caller, topic: DipTopic) -> Result<(DipTopic, bool)> {
         let limit = self.0.limits.topics_per_account;
         match self.0.store.insert_topic(&topic, limit).await {
-            Ok(()) => Ok(topic),
+            Ok(()) => Ok((topic, true)),
             Err(e) if e.kind() == store::ErrorKind::Exists => {
                 let left = self.0.store.topic(&topic.name).await?;
-                let Some(left) = left.filter(|t| t.account == c.account && t.name == topic.name) else {
-                    return Err(taken(e, Noun::Topic, &topic.name));
-                };
-                let (names, cluster) = ([left.name.clone()], Cluster::default());
-                let found = self.0.streams.topics(&cluster, Some(&names));
-                match self.answered(found, Noun::Topic).await?.is_empty() {
-                    true => Ok(left),
-                    false => Err(taken(e, Noun::Topic, &topic.name)),
+                match left.filter(|t| t.account == c.account && t.name == topic.name) {
+                    Some(left) => Ok((left, false)),
+                    None => Err(taken(e, Noun::Topic, &topic.name)),
                 }
             }
             Err(e) => Err(e.into()),
         }
     }
 
-    async fn make_on_cluster(&self, t: &DipTopic) -> Result<()> {
+    async fn make_on_cluster(&self, t: &DipTopic) -> connector::Result<()> {
         let configs = retention(t.retention_ms);
         let cluster = Cluster::default();
         let call = self.0.streams.create_topic(&cluster, &t.name, t.partitions, &configs);
         match tokio::time::timeout(crate::connections::ANSWERS, call).await {
-            Ok(Err(e)) if e.kind() == connector::ErrorKind::Exists => {
-                let message = format!("a topic with the name {} exists already", t.name);
-                Err(Error::new(ErrorKind::Exists(Noun::Topic), message).field("name"))
-            }
-            Ok(Err(e)) if e.kind() == connector::ErrorKind::Unacceptable => {
-                Err(Error::new(ErrorKind::Invalid, e.to_string()).field("name"))
-            }
-            Ok(answer) => answer.map_err(|e| crate::error::from_connector(&e, Noun::Topic)),
-            Err(_) => Err(Error::new(ErrorKind::Unreachable, "the cluster did not answer")),
+            Ok(answer) => answer,
+            Err(_) => Err(connector::Error::new(C::Unavailable, "the cluster did not answer")),
         }
     }
 
@@ -203,8 +205,8 @@ impl Control {
         Ok(())
     }
 
-    /// The topics of a cluster that are not the cluster's own, by name. On the server's own cluster those that belong to other
-    /// accounts are left out.
+    /// The topics of a cluster that are not the cluster's own, by name. On the server's own cluster, by whatever connection, those
+    /// that belong to other accounts are left out.
     ///
     /// # Errors
     /// `NotFound(Connection)`, `Unreachable`, `BadCredentials`.
@@ -212,9 +214,8 @@ impl Control {
         let cluster = self.cluster(c, on).await?;
         let mut found = self.answered(self.0.streams.topics(&cluster, None), Noun::Topic).await?;
         found.retain(|t| !t.internal);
-        if *on == ClusterRef::Own && !c.operator {
-            let theirs = self.0.store.topics().await?;
-            found.retain(|t| !theirs.iter().any(|o| o.name == t.name && !c.may_see(&o.account)));
+        if is_own(&cluster) {
+            self.hide_foreign(c, &mut found).await?;
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found.truncate(MAX_TOLD);
@@ -223,11 +224,8 @@ impl Control {
 
     /// Where a topic that the caller may look into lies: one of their own, or one that a pipeline of theirs names.
     async fn lies(&self, c: &Caller, name: &str) -> Result<(Cluster, String)> {
-        if let Some(t) = self.0.store.topic(name).await? {
-            return match c.may_see(&t.account) {
-                true => Ok((Cluster::default(), t.name)),
-                false => Err(Error::not_found(Noun::Topic, name)),
-            };
+        if let Some(t) = self.0.store.topic(name).await?.filter(|t| c.may_see(&t.account)) {
+            return Ok((Cluster::default(), t.name));
         }
         for p in self.0.store.pipelines((!c.operator).then_some(&c.account)).await? {
             if p.status == PipelineStatus::Deleting {
@@ -240,7 +238,11 @@ impl Control {
             let writes = writes.map(|e| (e, KafkaSink::of(&e.options).topics()));
             for (end, topics) in reads.into_iter().chain(writes) {
                 if topics.iter().any(|t| t == name) {
-                    return Ok((self.cluster_of(c, end).await?, name.to_owned()));
+                    let cluster = self.cluster_of(c, end).await?;
+                    if is_own(&cluster) {
+                        self.usable(c, name).await?;
+                    }
+                    return Ok((cluster, name.to_owned()));
                 }
             }
         }
@@ -325,6 +327,19 @@ impl Control {
     pub async fn topic_users(&self) -> Result<Vec<(String, Sealed)>> {
         Ok(self.0.store.topics().await?.into_iter().map(|t| (t.user, t.password)).collect())
     }
+}
+
+fn exists(name: &str) -> Error {
+    let message = format!("a topic with the name {name} exists already");
+    Error::new(ErrorKind::Exists(Noun::Topic), message).field("name")
+}
+
+/// Refused by the cluster. After any other error (no answer, one that can't be understood) the topic may be there a moment later.
+fn proves_nothing_made(e: &connector::Error) -> bool {
+    matches!(
+        e.kind(),
+        C::Exists | C::Unacceptable | C::Denied | C::Unsupported | C::NotFound | C::Throttled | C::Full
+    )
 }
 
 fn retention(ms: u64) -> BTreeMap<String, String> {

@@ -320,6 +320,193 @@ async fn nobody_sees_or_uses_what_is_anothers() {
     assert_eq!(ctl.pipelines(&Caller::operator(), &PipelineFilter::default()).await.unwrap().1, 2);
 }
 
+/// HTTP into a topic of the own cluster.
+fn into(name: &str, connection: Option<&str>, options: &str) -> NewPipeline {
+    NewPipeline { sink: end(EndKind::Kafka, connection, options), ..from_http(name) }
+}
+
+#[tokio::test]
+async fn an_account_cant_write_the_servers_topics_or_anothers_on_the_own_cluster() {
+    let (h, _) = ready().await;
+    let (ctl, you) = (&h.control, Caller::account("you".into()));
+    ctl.declare_connection(declared("ckafka-own", "")).await.unwrap();
+    h.streams.topic(&own(), "__wharf_positions", 1);
+    ctl.create_topic(&h.me, topic("125-mine")).await.unwrap();
+    ctl.create_pipeline(&h.me, into("made", None, r#"{"topic":"made","create":true}"#)).await.unwrap();
+    let none = E::NotFound(Noun::Topic);
+    for by in [None, Some("ckafka-own")] {
+        for name in ["__wharf_positions", "__new", "125-mine", "made"] {
+            for options in
+                [format!(r#"{{"topic":"{name}","create":true}}"#), format!(r#"{{"topic":"{name}"}}"#)]
+            {
+                assert_eq!(
+                    kind(ctl.create_pipeline(&you, into("spy", by, &options)).await),
+                    none,
+                    "{options}"
+                );
+                let copy = Some(Box::new(end(EndKind::Kafka, by, &options)));
+                let on_failure = OnFailure::Keep { copy, retries: 0, interval_ms: 0 };
+                let spy = NewPipeline { on_failure, ..from_http("spy") };
+                assert_eq!(kind(ctl.create_pipeline(&you, spy).await), none, "{options}");
+            }
+            // A table's topic is one too.
+            let routes =
+                format!(r#"{{"topic":"t","tables":[{{"database":"d","table":"t","topic":"{name}"}}]}}"#);
+            let from_t = end(EndKind::Kafka, None, r#"{"topics":["t"]}"#);
+            let spy = new("spy", from_t, end(EndKind::Kafka, by, &routes));
+            assert_eq!(kind(ctl.create_pipeline(&you, spy).await), none);
+            let source = end(EndKind::Kafka, by, &format!(r#"{{"topics":["{name}"]}}"#));
+            let spy = new("spy", source, end(EndKind::Kafka, None, r#"{"topic":"t"}"#));
+            assert_eq!(kind(ctl.create_pipeline(&you, spy).await), none);
+        }
+        for options in [r#"{"prefix":"__wharf_","separator":""}"#, r#"{"separator":""}"#, "{}"] {
+            let from_t = end(EndKind::Kafka, None, r#"{"topics":["t"]}"#);
+            let spy = new("spy", from_t, end(EndKind::Kafka, by, options));
+            assert_eq!(kind(ctl.create_pipeline(&you, spy).await), E::Unsupported, "{options}");
+        }
+        for options in [r#"{"pattern":"^.*"}"#, "{}"] {
+            let spy =
+                new("spy", end(EndKind::Kafka, by, options), end(EndKind::Kafka, None, r#"{"topic":"t"}"#));
+            assert_eq!(kind(ctl.create_pipeline(&you, spy).await), E::Unsupported, "{options}");
+        }
+        // What clients have made is everybody's, as before.
+        ctl.create_pipeline(&you, into(&format!("plain {by:?}"), by, r#"{"topic":"t"}"#)).await.unwrap();
+        let operator = Caller::operator();
+        let name = format!("operator {by:?}");
+        ctl.create_pipeline(&operator, into(&name, by, r#"{"topic":"__wharf_positions"}"#)).await.unwrap();
+    }
+    assert!(h.streams.values(&own(), "__wharf_positions").is_empty());
+    assert_eq!(
+        ctl.topics(&you, &TopicFilter::default()).await.unwrap().1,
+        0,
+        "a refused pipeline makes none"
+    );
+}
+
+#[tokio::test]
+async fn a_topic_that_a_pipeline_makes_stays_its_accounts() {
+    let (h, _) = ready().await;
+    let (ctl, me, you) = (&h.control, &h.me, Caller::account("you".into()));
+    ctl.declare_connection(declared("ckafka-own", "")).await.unwrap();
+    h.streams.topic(&own(), "__wharf_positions", 1);
+    let made = r#"{"topic":"made","create":true,"create_partitions":3}"#;
+    let p = ctl.create_pipeline(me, into("made", None, made)).await.unwrap();
+    ctl.create_pipeline(me, into("again", Some("ckafka-own"), made)).await.unwrap();
+    ctl.create_pipeline(me, into("clients", None, r#"{"topic":"t","create":true}"#)).await.unwrap();
+    ctl.send_messages(me, &p.id, messages(&["hush"])).await.unwrap();
+    assert_eq!(ctl.topic(me, "made").await.unwrap().partitions, 3);
+    assert_eq!(
+        ctl.topics(me, &TopicFilter::default()).await.unwrap().1,
+        1,
+        "what clients have made is not taken"
+    );
+    assert_eq!(kind(ctl.delete_topic(me, "made").await), E::InUse);
+    let looks = async || {
+        let none = E::NotFound(Noun::Topic);
+        for name in ["made", "__wharf_positions"] {
+            assert_eq!(kind(ctl.fetch_record(&you, name, 0, 0).await), none);
+            assert_eq!(kind(ctl.fetch_latest(&you, name, 0, None, 1).await), none);
+            assert_eq!(kind(ctl.group_offsets(&you, name, "g").await), none);
+        }
+        for on in [ClusterRef::Own, ClusterRef::Connection("ckafka-own".into())] {
+            let told = ctl.kafka_topics(&you, &on).await.unwrap();
+            assert_eq!(told.iter().map(|t| &*t.name).collect::<Vec<_>>(), ["t"]);
+        }
+    };
+    looks().await;
+    // A pipeline of one's own that names it, from before this was refused, opens nothing.
+    let mut old = ctl.create_pipeline(&you, into("old", None, r#"{"topic":"t"}"#)).await.unwrap();
+    old.id = PipelineId("task-00000000".into());
+    old.name = "older".into();
+    old.source = end(EndKind::Kafka, Some("ckafka-own"), r#"{"topics":["made","__wharf_positions"]}"#);
+    let needs = store::PipelineNeeds { worked: false, topics: vec![], per_account: 0 };
+    h.store.insert_pipeline(&old, &needs).await.unwrap();
+    looks().await;
+    for p in ctl.pipelines(me, &PipelineFilter::default()).await.unwrap().0 {
+        ctl.delete_pipeline(me, &p.id).await.unwrap();
+    }
+    looks().await;
+    assert_eq!(ctl.fetch_record(me, "made", 0, 0).await.unwrap().value.as_deref(), Some(&b"hush"[..]));
+    ctl.delete_topic(me, "made").await.unwrap();
+    ctl.create_pipeline(&you, into("mine now", None, made)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_topic_whose_answer_was_lost_stays_its_accounts() {
+    let (h, _) = ready().await;
+    let (ctl, me, you) = (&h.control, &h.me, Caller::account("you".into()));
+    h.streams.with(&own(), |c| c.loses_answers = true);
+    assert_eq!(kind(ctl.create_topic(me, topic("125-late")).await), E::Unreachable);
+    h.streams.with(&own(), |c| c.loses_answers = false);
+    let spy = into("spy", None, r#"{"topic":"125-late"}"#);
+    assert_eq!(kind(ctl.create_pipeline(&you, spy).await), E::NotFound(Noun::Topic));
+    for who in [me, &you] {
+        assert_eq!(kind(ctl.create_topic(who, topic("125-late")).await), E::Exists(Noun::Topic));
+    }
+    ctl.topic(me, "125-late").await.unwrap();
+    // What was surely not made leaves nothing, and a topic of clients is not taken over while the cluster fails.
+    h.streams.with(&own(), |c| c.fails = Some(connector::ErrorKind::Unavailable));
+    assert_eq!(kind(ctl.create_topic(&you, topic("t")).await), E::Unreachable);
+    h.streams.with(&own(), |c| c.fails = None);
+    assert_eq!(kind(ctl.create_topic(&you, topic("t")).await), E::Exists(Noun::Topic));
+    assert_eq!(ctl.topics(&you, &TopicFilter::default()).await.unwrap().1, 0);
+}
+
+#[tokio::test]
+async fn http_goes_into_one_topic_or_is_refused() {
+    let (h, _) = ready().await;
+    let ctl = &h.control;
+    ctl.declare_connection(declared("ckafka-a", A)).await.unwrap();
+    for more in [
+        r#""tables":[{"database":"d","table":"t","topic":"x"}]"#,
+        r#""prefix":"p""#,
+        r#""separator":".""#,
+        r#""keep_partition":true"#,
+        r#""copies":2"#,
+    ] {
+        let options = format!(r#"{{"topic":"t",{more}}}"#);
+        let e = ctl.create_pipeline(&h.me, into("http", Some("ckafka-a"), &options)).await.unwrap_err();
+        assert_eq!((e.kind, e.field), (E::Invalid, Some("sink")), "{options}");
+    }
+    let plain = r#"{"topic":"t","keep_partition":false,"copies":1,"compression":"lz4"}"#;
+    ctl.create_pipeline(&h.me, into("http", Some("ckafka-a"), plain)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_is_sent_again_leaves_one_letter() {
+    let (h, _) = ready().await;
+    let (ctl, me) = (&h.control, &h.me);
+    ctl.declare_connection(declared("ckafka-a", A)).await.unwrap();
+    h.streams.topic(A, "dlq", 1);
+    let copy = Some(Box::new(end(EndKind::Kafka, Some("ckafka-a"), r#"{"topic":"dlq"}"#)));
+    let on_failure = OnFailure::Keep { copy, retries: 0, interval_ms: 0 };
+    let new = NewPipeline { transform: Some("{}".into()), on_failure, ..from_http("keep") };
+    let p = ctl.create_pipeline(me, new).await.unwrap();
+    let send = async || ctl.send_messages(me, &p.id, messages(&["a", "poison"])).await;
+    let ledger = async || ctl.pipeline(me, &p.id).await.unwrap().ledger;
+    // The topic fails, then the copy's: the client sends again each time.
+    for failing in [own(), A.to_owned()] {
+        h.streams.with(&failing, |c| c.fails = Some(connector::ErrorKind::Unavailable));
+        assert_eq!(kind(send().await), E::Unreachable);
+        h.streams.with(&failing, |c| c.fails = None);
+        assert_eq!(ctl.dead_totals(me, &p.id).await.unwrap().letters, 0);
+        assert_eq!(ledger().await.items.dead_lettered, 0);
+    }
+    let l = ledger().await;
+    assert_eq!((l.items.read, l.items.written), (1, 1), "what was written is booked");
+    send().await.unwrap();
+    assert_eq!(ctl.dead_totals(me, &p.id).await.unwrap().letters, 1);
+    let l = ledger().await;
+    l.balance().unwrap();
+    assert_eq!((l.items.read, l.items.written, l.items.dead_lettered), (3, 2, 1));
+    // The same message once more is another letter, also when the first was dropped.
+    let of_p = DeadFilter { pipeline: Some(p.id.clone()), ..Default::default() };
+    ctl.drop_dead(me, &of_p).await.unwrap();
+    send().await.unwrap();
+    assert_eq!(ctl.dead_totals(me, &p.id).await.unwrap().letters, 1);
+    assert_eq!(ledger().await.items.dead_lettered, 2);
+}
+
 #[tokio::test]
 async fn what_is_in_use_is_not_removed() {
     let (h, c) = ready().await;

@@ -197,14 +197,36 @@ impl Store {
                    RETURNING letters, bytes";
         let row = tx.row(sql, values![id.as_str(), count, bytes]).await?.ok_or_else(|| missing(id))?;
         let totals = totals(&row, 0)?;
+        if count > 0 {
+            self.refuse_full(id, &totals)?;
+        }
+        Ok(())
+    }
+
+    fn refuse_full(&self, id: &PipelineId, totals: &DeadTotals) -> Result<()> {
         let (most, most_bytes) = self.0.options.dead_letters;
-        if count > 0 && (totals.letters > most || totals.bytes > most_bytes) {
+        if totals.letters > most || totals.bytes > most_bytes {
             let message = format!(
                 "the dead-letter desk of {id} is full ({most} letters or {most_bytes} bytes): replay or drop some"
             );
             return Err(Error::new(ErrorKind::Limit, message));
         }
         Ok(())
+    }
+
+    /// Is there room for these letters now? For whoever keeps them at the end of other work, with [`Store::keep_dead_unworked`].
+    ///
+    /// # Errors
+    /// `NotFound`, `Limit` there is none.
+    pub async fn dead_room(&self, id: &PipelineId, letters: &[DeadLetter]) -> Result<()> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let mut totals = self.dead_totals(id).await?;
+        totals.letters = totals.letters.saturating_add(letters.len() as u64);
+        let bytes: u64 = letters.iter().map(|d| weight(d) as u64).sum();
+        totals.bytes = totals.bytes.saturating_add(bytes);
+        self.refuse_full(id, &totals)
     }
 
     /// Letters in the line of replays behind `after`, in order: at most `most`, and about `bytes` (at least one).

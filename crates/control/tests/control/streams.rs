@@ -23,6 +23,8 @@ pub struct FakeCluster {
     /// By group and topic.
     pub groups: BTreeMap<(String, String), BTreeMap<i32, i64>>,
     pub fails: Option<ErrorKind>,
+    /// A new topic is made, but the answer is lost.
+    pub loses_answers: bool,
 }
 
 /// Clusters by the JSON of their connection; the server's own has none.
@@ -84,7 +86,10 @@ fn problems(text: &str, where_from: &str) -> Vec<Problem> {
 
 #[async_trait]
 impl Streams for FakeStreams {
-    fn check_connection(&self, _: EndKind, connection: &str) -> Vec<Problem> {
+    fn check_connection(&self, kind: EndKind, connection: &str) -> Vec<Problem> {
+        if kind == EndKind::Kafka && connection.is_empty() {
+            return Vec::new();
+        }
         problems(connection, "connection")
     }
 
@@ -166,7 +171,10 @@ impl Streams for FakeStreams {
             }
             let partitions = vec![Vec::new(); partitions.max(1) as usize];
             c.topics.insert(topic.to_owned(), FakeTopic { partitions, configs: configs.clone() });
-            Ok(())
+            match c.loses_answers {
+                true => Err(Error::new(ErrorKind::Unavailable, "told to lose it")),
+                false => Ok(()),
+            }
         })
     }
 
