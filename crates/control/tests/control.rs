@@ -920,7 +920,7 @@ async fn a_sweep_that_fails_is_made_again() {
     h.clock.advance(7 * 3600 * 1_000_000);
     c.housekeeping().await.unwrap();
     let sweeps = dst.sweeps.lock().unwrap().clone();
-    assert_eq!(sweeps.last(), Some(&connector::Sweep::idle(week as u64)));
+    assert_eq!(sweeps.last(), Some(&connector::Sweep::idle(7 * 86_400)));
     assert_eq!(sweeps.len(), tried + 1);
     h.clock.advance(7 * 3600 * 1_000_000);
     c.housekeeping().await.unwrap();

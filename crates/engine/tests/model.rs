@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bench::{Bench, Book, journaled};
 use connector::ErrorKind;
 use engine::transfer::Ended;
-use memory::{Mishap, Op, Style, What};
+use memory::{Meddling, Memory, Mishap, Op, Style, What};
 use model::ConflictPolicy;
 use proptest::prelude::*;
 
@@ -184,6 +184,118 @@ proptest! {
     fn the_destination_is_what_the_model_says(case in case()) {
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         rt.block_on(check(case));
+    }
+}
+
+/// Somebody else's doing at an end, just before or right after something of ours happens to an item.
+#[derive(Debug, Clone, Copy)]
+struct Meddled {
+    at_source: bool,
+    op: Op,
+    item: usize,
+    mishap: Mishap,
+}
+
+fn meddled() -> impl Strategy<Value = Meddled> {
+    let how = (0u8..4, 1u8..=255, 0usize..150).prop_map(|(how, byte, len)| match how {
+        0 => Meddling::Remove,
+        1 => Meddling::Add(byte, len),
+        _ => Meddling::Write(byte, len),
+    });
+    let at_destination =
+        [Op::Stat, Op::Put, Op::Put, Op::Begin, Op::PutPart, Op::Finish, Op::Finish, Op::Open];
+    let place = prop_oneof![
+        prop::sample::select(vec![Op::Open, Op::Open, Op::Stat]).prop_map(|op| (true, op)),
+        prop::sample::select(at_destination.to_vec()).prop_map(|op| (false, op)),
+    ];
+    (place, 0usize..6, how, any::<bool>()).prop_map(|((at_source, op), item, how, after)| Meddled {
+        at_source,
+        op,
+        item,
+        mishap: match op {
+            Op::Put | Op::Finish if after => Mishap::MeddledAfter(how),
+            _ => Mishap::MeddledBefore(how),
+        },
+    })
+}
+
+/// What was there of an item in turn: at first, and after everything that somebody else did to it.
+fn versions(tree: &Memory, key: &str, first: Option<Vec<u8>>) -> Vec<Option<Vec<u8>>> {
+    let mut all = vec![first];
+    let beside = |k: &[u8]| [k, b"+"].concat() == key.as_bytes();
+    for (k, how) in &tree.lock().meddled {
+        match how {
+            Meddling::Write(byte, len) if k == key.as_bytes() => all.push(Some(vec![*byte; *len])),
+            Meddling::Add(byte, len) if beside(k) => all.push(Some(vec![*byte; *len])),
+            Meddling::Remove if k == key.as_bytes() => all.push(None),
+            _ => {}
+        }
+    }
+    all
+}
+
+async fn check_meddled(case: Case, meddled: Vec<Meddled>, verify: bool) {
+    let mut b = Bench::new(case.from, case.to);
+    (b.options.conflict, b.options.verify) = (case.policy, verify);
+    for (k, (n, age)) in &case.source {
+        b.source.set(k.as_bytes(), What::File(content(k, *n, 0)), *age);
+    }
+    for (k, (n, age)) in &case.there {
+        b.destination.set(k.as_bytes(), What::File(content(k, *n, 1)), *age);
+    }
+    let keys: Vec<_> = case.source.keys().cloned().collect();
+    for m in &meddled {
+        if let Some(key) = keys.get(m.item) {
+            let end = if m.at_source { &b.source } else { &b.destination };
+            end.script(m.op, key, &[m.mishap]);
+        }
+    }
+    let out = b.run().await;
+    let told = format!("{verify} {case:?} {meddled:?} {:?}", out.failures);
+    assert_eq!(out.ended, Ended::Done, "{told}");
+    assert_eq!(out.ledger.balance(), Ok(()), "{told}");
+    let beside = keys.iter().map(|k| format!("{k}+"));
+    for key in case.source.keys().chain(case.there.keys()).cloned().chain(beside) {
+        let first = |files: &BTreeMap<String, (usize, i64)>, side| {
+            files.get(&key).map(|(n, _)| content(&key, *n, side))
+        };
+        let here = versions(&b.source, &key, first(&case.source, 0));
+        let there = versions(&b.destination, &key, first(&case.there, 1));
+        let now = b.destination.content(&key);
+        if here.len() == 1 && there.len() == 1 {
+            assert_eq!(now, expected(&case, &key), "{key}: nobody meddled: {told}");
+            continue;
+        }
+        // Whole, and of somebody; and gone only if somebody else took it away or it never was.
+        let whole =
+            if now.is_none() { there.contains(&None) } else { here.contains(&now) || there.contains(&now) };
+        assert!(whole, "{key}: {now:?}: {told}");
+        // What somebody else has put over ours is not written over: once is enough, unless ours went away.
+        let ours = b.destination.lock().writes.iter().filter(|p| **p == key.as_bytes()).count();
+        assert!(ours <= 1 || there.iter().skip(1).any(Option::is_none), "{key}: {ours} times: {told}");
+        let theirs = there.last().filter(|last| there.len() > 1 && last.is_some());
+        if let (ConflictPolicy::Skip, Some(theirs)) = (case.policy, theirs) {
+            assert_eq!(now, *theirs, "{key}: never over what is there: {told}");
+        }
+        let failed = out.failures.iter().any(|f| f.path == key);
+        let stays = !here.contains(&None);
+        if verify && stays && case.policy == ConflictPolicy::Overwrite && !failed {
+            assert!(here.contains(&now), "{key}: verified, and not of the source: {told}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Items that are changed, removed and added at either end while the run is at work, at every place where it
+    /// looks, reads or writes.
+    #[test]
+    fn what_others_do_meanwhile_ends_in_what_the_model_allows(
+        case in case(), meddled in prop::collection::vec(meddled(), 1..6), verify: bool,
+    ) {
+        let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        rt.block_on(check_meddled(case, meddled, verify));
     }
 }
 

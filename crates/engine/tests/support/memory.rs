@@ -45,6 +45,8 @@ pub enum Meddling {
     /// Puts a link in its place.
     Link,
     Remove,
+    /// Writes a file of so many bytes of the number beside it, under a name of its own.
+    Add(u8, usize),
 }
 
 /// Where it goes wrong.
@@ -96,6 +98,8 @@ pub struct State {
     /// Whoever holds it keeps the disk busy: settling waits.
     pub disk: Arc<Mutex<()>>,
     pub lists: usize,
+    /// What somebody else did, in this order.
+    pub meddled: Vec<(Vec<u8>, Meddling)>,
     /// What sweeps were asked for.
     pub sweeps: Vec<Sweep>,
 }
@@ -162,7 +166,9 @@ impl Memory {
     }
 
     pub fn meddle(&self, key: &[u8], how: Meddling) {
+        self.lock().meddled.push((key.to_vec(), how));
         match how {
+            Meddling::Add(byte, len) => self.set(&[key, b"+"].concat(), What::File(vec![byte; len]), 0),
             Meddling::Write(byte, len) => self.set(key, What::File(vec![byte; len]), 0),
             Meddling::Link => self.set(key, What::Symlink(b"elsewhere".to_vec()), 0),
             Meddling::Remove => drop(self.lock().nodes.remove(key)),
