@@ -260,7 +260,7 @@ fn what_waits_is_written_before_what_comes_after_a_loss() {
         // A whole round: its end is begun, and what comes next waits.
         sink.write(unit(&lost, 0, &[large; 5])).await.unwrap();
         sink.write(unit(&kept, 0, &[b"first"])).await.unwrap();
-        sink.close(&[lost.clone()]).await;
+        sink.close(std::slice::from_ref(&lost)).await;
         sink.write(unit(&kept, 1, &[b"second"])).await.unwrap();
         sink.flush().await.unwrap();
         sink.settled()
