@@ -40,5 +40,6 @@ mod source;
 pub use admin::{Found, GroupOffset, KafkaAdmin, OffsetsFor, TopicInfo, TopicSpec, splits};
 pub use options::{check_connection, check_sink, check_source};
 pub use probe::probe;
+pub use raw::live_clients;
 pub use sink::{KafkaSink, sink};
 pub use source::{KafkaSource, source};

@@ -16,6 +16,7 @@ mod messages;
 mod producer;
 mod request;
 
+pub use client::live_clients;
 pub(crate) use client::{Client, Event, Failed, Queue, Settings};
 pub(crate) use list::{List, Place};
 pub(crate) use messages::Fetched;

@@ -10,6 +10,7 @@
 //! Where a split begins by the options' rule, an empty batch says so first. The position is then settled and
 //! committed at once, and a restart before the first record does not begin elsewhere (`latest` would skip what came meanwhile).
 
+mod batches;
 mod group;
 mod start;
 
@@ -19,14 +20,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connector::records::{
-    Batch, BatchBuilder, Context, Endpoint, GroupToken, Headers, Polled, RecordRef, RecordSource, Split,
-};
+use connector::records::{Batch, BatchBuilder, Context, Endpoint, GroupToken, Polled, RecordSource, Split};
 use connector::{Error, ErrorKind, Result};
 
 use crate::fault::during;
 use crate::options::{Connection, SourceOptions, Start, parse};
 use crate::raw::{Client, Code, Event, Fault, Fetched, List, Queue};
+use batches::{collect, run};
 
 /// Waits for answers of the cluster take this long at most.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -34,8 +34,6 @@ const ANSWER: Duration = Duration::from_secs(10);
 const SLICE: Duration = Duration::from_millis(100);
 /// Messages that are taken off the library's queue at once.
 const TAKEN: usize = 5000;
-/// What a record costs in a batch beside its bytes.
-const SLOT: usize = 48;
 
 /// A member of a consumer group that gives batches of its partitions.
 pub struct KafkaSource {
@@ -355,43 +353,6 @@ impl KafkaSource {
         );
         self.restart(split, at.max(low))
     }
-}
-
-/// How many of the next messages go into one batch, and their bytes.
-fn run(fetched: &Fetched, room: usize) -> (usize, usize) {
-    let Some(first) = fetched.peek(0) else { return (0, 0) };
-    let (mut count, mut bytes) = (0, 0);
-    while let Some(m) = fetched.peek(count) {
-        let more = bytes + m.size();
-        let fits = count == 0 || more + (count + 1) * SLOT <= room;
-        if m.code() != Code::RD_KAFKA_RESP_ERR_NO_ERROR || !m.beside(&first) || !fits {
-            break;
-        }
-        (count, bytes) = (count + 1, more);
-    }
-    (count, bytes)
-}
-
-fn collect(fetched: &Fetched, split: Split, at: &mut i64, (count, bytes): (usize, usize)) -> Batch {
-    let mut batch = BatchBuilder::with_capacity(split, *at, count, bytes);
-    for m in (0..count).filter_map(|i| fetched.peek(i)) {
-        let offset = m.offset();
-        if offset < *at {
-            continue;
-        }
-        let record = RecordRef {
-            offset,
-            sub: 0,
-            timestamp_ms: m.timestamp(),
-            key: m.key(),
-            value: m.value(),
-            headers: Headers::none(),
-        };
-        // A batch has room for 4 GiB, more than a message can have.
-        batch.push_with(&record, |_, put| m.headers(put));
-        *at = offset + 1;
-    }
-    batch.finish(*at)
 }
 
 fn splits(list: &List) -> Vec<Split> {

@@ -38,6 +38,7 @@ pub struct Running {
     engine: Engines,
     store: Store,
     broker: Option<broker::Running>,
+    streams: Arc<streams::Connectors>,
 }
 
 /// Who works: on tasks, and on pipelines.
@@ -63,6 +64,9 @@ impl Running {
         self.stop.stop();
         let listener = self.ended.await;
         self.engine.stop().await;
+        let streams = self.streams;
+        // It waits for the clients' threads.
+        let _ = runtime::blocking(move || streams.close()).await;
         if let Some(broker) = self.broker {
             broker.stop().await;
         }
@@ -131,7 +135,20 @@ async fn until_signal(config: &Config) -> Result<(), String> {
         why = running.failed() => return Err(why),
     }
     tracing::info!("stopping");
-    running.stop().await
+    let stopped = running.stop().await;
+    kafka_clients_gone().await;
+    stopped
+}
+
+/// Waits a little for what is closed in the background: the process must not exit under its threads.
+async fn kafka_clients_gone() {
+    for _ in 0..200 {
+        if connector_kafka::live_clients() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tracing::debug!("{} Kafka clients are left", connector_kafka::live_clients());
 }
 
 /// Builds and starts everything.
@@ -196,9 +213,9 @@ pub async fn start(config: &Config) -> Result<Running, String> {
         connectors.set_own(own);
         control.let_topic_users_in().await.map_err(|e| e.to_string())?;
     }
-    start_pipelines(config, &engine, &control, connectors, (store.clone(), budget)).await?;
+    start_pipelines(config, &engine, &control, connectors.clone(), (store.clone(), budget)).await?;
     engine.tasks.wake();
-    let mut running = listen(config, control, engine, store).await?;
+    let mut running = listen(config, control, (engine, store), connectors).await?;
     running.broker = broker;
     Ok(running)
 }
@@ -251,7 +268,12 @@ async fn start_pipelines(
     Ok(())
 }
 
-async fn listen(config: &Config, control: Control, engine: Engines, store: Store) -> Result<Running, String> {
+async fn listen(
+    config: &Config,
+    control: Control,
+    (engine, store): (Engines, Store),
+    streams: Arc<streams::Connectors>,
+) -> Result<Running, String> {
     let mut settings =
         api::ServerConfig { max_connections: config.listen.max_connections, ..api::ServerConfig::default() };
     #[allow(clippy::cast_precision_loss, reason = "bounded by the configuration")]
@@ -292,7 +314,7 @@ async fn listen(config: &Config, control: Control, engine: Engines, store: Store
     runtime::spawn(TaskKind::Housekeeping, upkeep(control, every, stop.clone()));
     let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
-    Ok(Running { address, stop, ended, engine, store, broker: None })
+    Ok(Running { address, stop, ended, engine, store, broker: None, streams })
 }
 
 async fn upkeep(control: Control, every: Duration, stop: Shutdown) {

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +64,16 @@ pub(crate) struct Delivered {
 struct Shared {
     delivered: Mutex<Vec<Delivered>>,
     error: Mutex<Option<Fault>>,
+}
+
+/// Handles that are there.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// How many clients of the library live in this process. Each has threads that may be inside OpenSSL, which clears itself away
+/// when the process exits: that should wait until there is none.
+#[must_use]
+pub fn live_clients() -> usize {
+    LIVE.load(Ordering::Acquire)
 }
 
 /// The library's handle.
@@ -138,6 +149,7 @@ impl Client {
             if consumer {
                 sys::rd_kafka_poll_set_consumer(rk);
             }
+            LIVE.fetch_add(1, Ordering::AcqRel);
             Ok(Arc::new(Self { rk, consumer, shared }))
         }
     }
@@ -318,6 +330,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         // Safety: the last owner; topics, queues and messages hold an `Arc` and are gone.
         unsafe { sys::rd_kafka_destroy(self.rk) };
+        LIVE.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

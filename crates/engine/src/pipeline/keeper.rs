@@ -2,6 +2,7 @@
 //!
 //! A letter is the original record to the byte, whatever the transform made of it. The desk keeps one letter for a position, so
 //! keeping it again after a crash changes nothing; a copy in a topic may come twice. Both are durable when [`Keeper::keep`] returns.
+//! Ends for copies are without transactions: two keepers of one lane would fence each other with them.
 
 use std::rc::Rc;
 use std::sync::Arc;

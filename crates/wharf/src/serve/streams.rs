@@ -53,6 +53,12 @@ impl Connectors {
         let _ = self.own.set(own);
     }
 
+    /// Lets go of the clusters' handles.
+    pub fn close(&self) {
+        let kept = std::mem::take(&mut *self.admins.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(kept);
+    }
+
     fn open(&self, secret: Option<&Sealed>) -> Result<Option<Secret>> {
         let Some(sealed) = secret else { return Ok(None) };
         let plain = self.key.open(Purpose::Credentials, sealed).map_err(|_| {

@@ -28,7 +28,7 @@ impl Catalogue for Lookup {
         let mut copies = Vec::new();
         for policy in [&p.on_failure, &p.on_refusal] {
             if let OnFailure::Keep { copy: Some(to), .. } = policy {
-                copies.push(((**to).clone(), self.end(to).await?));
+                copies.push(((**to).clone(), plain(to.kind, self.end(to).await?)));
             }
         }
         let transform = p.transform.clone();
@@ -47,6 +47,18 @@ impl Lookup {
         })?;
         self.connectors.endpoint(&reached)
     }
+}
+
+/// An end for copies. Several writers of one lane make one, so it must not be fenced by a transactional id; and a copy may come
+/// twice anyhow.
+fn plain(kind: EndKind, mut endpoint: Endpoint) -> Endpoint {
+    if kind == EndKind::Kafka
+        && let Ok(serde_json::Value::Object(mut options)) = serde_json::from_str(&endpoint.options)
+    {
+        options.insert("exactly_once".to_owned(), false.into());
+        endpoint.options = serde_json::Value::Object(options).to_string();
+    }
+    endpoint
 }
 
 struct Made {
@@ -84,5 +96,20 @@ impl Ends for Made {
         let none = || Error::new(ErrorKind::NotFound, "there is no such place for copies of dead letters");
         let (end, endpoint) = found.ok_or_else(none)?;
         kinds::sink(end.kind, endpoint, context, host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_need_no_transaction() {
+        let end =
+            |options: &str| Endpoint { connection: String::new(), secret: None, options: options.to_owned() };
+        let options = plain(EndKind::Kafka, end(r#"{"exactly_once":true,"topic":"dead"}"#)).options;
+        assert_eq!(options, r#"{"exactly_once":false,"topic":"dead"}"#);
+        assert!(connector_kafka::check_sink(&options).is_empty());
+        assert_eq!(plain(EndKind::Sql, end(r#"{"table":"dead"}"#)).options, r#"{"table":"dead"}"#);
     }
 }
