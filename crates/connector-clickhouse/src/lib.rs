@@ -8,7 +8,7 @@
 //! database, made when it is missing): the settled mark and the positions where the blocks since then end. The next run begins at that mark, cuts its
 //! blocks at the same positions, and the server drops those it has. **Exactly once**, then, when all of this holds: the table keeps tokens, as many
 //! as there are blocks between two marks and a crash; the row could be written (else: at least once, a warning says so); the pipeline's
-//! transform makes the same of the same records; and the topic still has them. **At least once** otherwise.
+//! transform makes the same of the same records; the lane's window still holds a whole block; and the topic still has them. **At least once** otherwise.
 //!
 //! **Order.** A partition has one block on its way. ClickHouse itself keeps no order but that of the table's key.
 //!

@@ -107,6 +107,47 @@ async fn halves_have_tokens_of_their_own() {
     assert_eq!(table.blocks.len(), table.tokens.len());
 }
 
+/// A run that crashed had announced a block that ends at 29; the window of this one holds twenty records.
+#[tokio::test]
+async fn a_block_that_the_window_cant_hold_any_more_is_sent_early() {
+    let (server, table) = start(|_, r, table| {
+        let text = format!("{} {}", r.path, String::from_utf8_lossy(&r.body));
+        if text.contains("SELECT") && text.contains("cuts") {
+            let mark = Mark::default().to_text();
+            return Reply::text(
+                200,
+                &format!(r#"{{"topic":"t","part":0,"mark":"{mark}","cuts":[29,39],"at":1}}"#),
+            );
+        }
+        if r.path.contains("insert_deduplication_token=") { take(r, table) } else { Reply::text(200, "") }
+    });
+    let options = OPTIONS.replace(r#""positions":false"#, r#""positions":true"#);
+    let split = Split::new("t", 0);
+    let whole = async {
+        let mut sink =
+            connector_clickhouse::sink(&endpoint(&server.url(), &options), &context(), host(&Desk::new()))?;
+        let found = sink.committed(&[(split.clone(), None)]).await?;
+        sink.open(&[(split.clone(), found[0].unwrap())]).await?;
+        let mut units = units(40).into_iter();
+        for unit in units.by_ref().take(2) {
+            sink.write(unit).await?;
+        }
+        sink.flush().await?;
+        assert!(table.lock().unwrap().tokens.is_empty(), "a pause breaks no block");
+        sink.relieve().await?;
+        for unit in units {
+            sink.write(unit).await?;
+        }
+        sink.relieve().await?;
+        sink.flush().await
+    };
+    tokio::task::LocalSet::new().run_until(whole).await.unwrap();
+    let table = table.lock().unwrap();
+    let ends: Vec<_> = table.tokens.iter().map(|t| t.rsplit("%2F").next().unwrap()).collect();
+    assert_eq!(ends, ["0%2E0%2D19%2E0", "20%2E0%2D29%2E0", "30%2E0%2D39%2E0"], "the next are cut as before");
+    assert_eq!(table.blocks.values().flatten().count(), 40);
+}
+
 #[tokio::test]
 async fn what_nobody_can_wait_for_ends_the_run() {
     for (reply, kind) in [

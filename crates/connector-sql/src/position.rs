@@ -58,7 +58,7 @@ impl Positions {
                 self.table
             ),
             Engine::MySql => format!(
-                "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR(64) NOT NULL, topic VARCHAR(249) NOT NULL, \
+                "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR(64) NOT NULL, topic VARCHAR(255) NOT NULL, \
                  `partition` INT NOT NULL, next BIGINT NOT NULL, mark VARCHAR(2000) NOT NULL, owner VARCHAR(64) NOT NULL, \
                  epoch BIGINT NOT NULL, PRIMARY KEY (pipeline, topic, `partition`)) \
                  ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
@@ -139,7 +139,11 @@ impl Positions {
         };
         let next_text = next.to_string();
         let set: [&str; 3] = [&next_text, &mark, &self.owner];
-        self.update(link, &sql, split, &set, &[]).await?;
+        if self.update(link, &sql, split, &set, &[]).await? != 1 {
+            // A row that was not stored as we named it (an old table's column was too short): nothing could be remembered in it.
+            let message = format!("{split}: the table of positions does not take its row");
+            return Err(Trouble::Fatal(Error::new(ErrorKind::Unacceptable, message)));
+        }
         Ok((next, best))
     }
 

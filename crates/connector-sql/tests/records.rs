@@ -33,6 +33,7 @@ async fn all(db: &mut Db) {
     large(db).await;
     poison(db).await;
     alterations(db).await;
+    long_names(db).await;
     rivals(db).await;
     deadlock(db).await;
     deaths(db).await;
@@ -244,6 +245,29 @@ async fn alterations(db: &mut Db) {
     db.run(&format!("ALTER TABLE {}_away RENAME TO {}", place.table, place.table)).await;
     assert_eq!(three(db, &place).await, "1 x -,2 - -,4 still -");
     assert_eq!(place.host.reasons().into_keys().map(|(_, o)| o).collect::<Vec<_>>(), [2]);
+}
+
+/// The longest topic, replayed. Where the table of positions can't hold its name, nothing is written that would not be remembered.
+async fn long_names(db: &mut Db) {
+    let place = Place::new(db, r#""mode":"insert""#);
+    db.run(&format!("CREATE TABLE {} (id int PRIMARY KEY, a varchar(9), b varchar(9))", place.table)).await;
+    let replay = Split::new(format!("dead:{}", "t".repeat(249)).as_str(), 0);
+    let known = [(replay.clone(), None)];
+    if !place.is_postgres() {
+        db.run("ALTER TABLE wharf_positions MODIFY topic VARCHAR(249) NOT NULL").await;
+        let e = place.sink(&place.url()).committed(&known).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Unacceptable, "{e}");
+        db.run("ALTER TABLE wharf_positions MODIFY topic VARCHAR(255) NOT NULL").await;
+    }
+    for from in 0..2 {
+        let mut sink = place.sink(&place.url());
+        let found = sink.committed(&known).await.unwrap();
+        assert_eq!(found[0].map_or(0, |m| m.next), from, "the row is found again");
+        sink.open(&[(replay.clone(), found[0].unwrap_or_default())]).await.unwrap();
+        sink.write(common::unit(&replay, from, &[&format!(r#"{{"id":{from},"a":"x"}}"#)])).await.unwrap();
+        sink.flush().await.unwrap();
+    }
+    assert_eq!(three(db, &place).await, "0 x -,1 x -");
 }
 
 /// An older owner's transaction fails as a whole.

@@ -8,7 +8,6 @@ use store::Purpose;
 
 use crate::ends::{KafkaSink, KafkaSource, check_words, copy_of, page_of, taken};
 use crate::flows::check_attributes;
-use crate::whose::is_own;
 use crate::{
     Caller, Cluster, ClusterRef, ClusterTopic, Control, Error, ErrorKind, FetchedRecord, GroupOffset,
     NewTopic, Noun, Result, TopicChange, TopicFilter,
@@ -214,7 +213,7 @@ impl Control {
         let cluster = self.cluster(c, on).await?;
         let mut found = self.answered(self.0.streams.topics(&cluster, None), Noun::Topic).await?;
         found.retain(|t| !t.internal);
-        if is_own(&cluster) {
+        if self.is_own(&cluster) {
             self.hide_foreign(c, &mut found).await?;
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -239,7 +238,7 @@ impl Control {
             for (end, topics) in reads.into_iter().chain(writes) {
                 if topics.iter().any(|t| t == name) {
                     let cluster = self.cluster_of(c, end).await?;
-                    if is_own(&cluster) {
+                    if self.is_own(&cluster) {
                         self.usable(c, name).await?;
                     }
                     return Ok((cluster, name.to_owned()));

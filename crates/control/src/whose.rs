@@ -6,7 +6,8 @@
 //! that begin with `__` are the cluster's and the server's. A topic without an entry was made by a Kafka client, which belongs to no account:
 //! everybody who may use the cluster may use it. The operator may do everything.
 //!
-//! The cluster is meant by an end without a connection, and by the declared connection that stands for it (its address is empty).
+//! The cluster is meant by an end without a connection, and by the declared connection that stands for it (its address is
+//! empty, or is the one that the configuration gives for the server's topics).
 
 use model::{Pipeline, PipelineEnd};
 
@@ -18,23 +19,23 @@ const KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Most partitions of the products' topics.
 const MAX_PARTITIONS: u32 = 500;
 
-/// The server's own cluster?
-pub(crate) fn is_own(cluster: &Cluster) -> bool {
-    cluster.connection.is_empty()
-}
-
 /// Names that belong to no account.
 fn is_reserved(name: &str) -> bool {
     name.starts_with("__")
 }
 
 impl Control {
+    /// The server's own cluster?
+    pub(crate) fn is_own(&self, cluster: &Cluster) -> bool {
+        self.0.streams.is_own(&cluster.connection)
+    }
+
     /// Does this end lie on the server's own cluster, by whatever name?
     pub(crate) async fn lies_on_own(&self, c: &Caller, end: &PipelineEnd) -> Result<bool> {
         if end.kind != model::EndKind::Kafka {
             return Ok(false);
         }
-        Ok(on_own_cluster(end) || is_own(&self.cluster_of(c, end).await?))
+        Ok(on_own_cluster(end) || self.is_own(&self.cluster_of(c, end).await?))
     }
 
     /// A pipeline on the server's own cluster says by name what it reads and writes there: a pattern or a prefix would meet other

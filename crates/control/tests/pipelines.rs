@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use control::{ErrorKind as E, *};
 use harness::Harness;
-use harness::streams::own;
+use harness::streams::{OWN_BY_NAME, own};
 use model::*;
 use store::PipelineWish;
 
@@ -334,7 +334,9 @@ async fn an_account_cant_write_the_servers_topics_or_anothers_on_the_own_cluster
     ctl.create_topic(&h.me, topic("125-mine")).await.unwrap();
     ctl.create_pipeline(&h.me, into("made", None, r#"{"topic":"made","create":true}"#)).await.unwrap();
     let none = E::NotFound(Noun::Topic);
-    for by in [None, Some("ckafka-own")] {
+    ctl.declare_connection(declared("ckafka-named", OWN_BY_NAME)).await.unwrap();
+    h.streams.topic(OWN_BY_NAME, "t", 1);
+    for by in [None, Some("ckafka-own"), Some("ckafka-named")] {
         for name in ["__wharf_positions", "__new", "125-mine", "made"] {
             for options in
                 [format!(r#"{{"topic":"{name}","create":true}}"#), format!(r#"{{"topic":"{name}"}}"#)]

@@ -6,7 +6,8 @@
 //! A carrier that needs the same records in the same request after a crash ([`Carrier::repeats`]: so that the server can tell a repetition) writes
 //! down where each parcel ends before it is sent ([`Carrier::announce`]), and says so after the crash ([`Carrier::cuts`]): the parcels are then cut at the
 //! same positions. That holds only when a run begins where a parcel began. So such a sink tells marks at the ends of parcels only, and
-//! ends its parcels with a unit where it can.
+//! ends its parcels with a unit where it can. A parcel that must end further on than the lane's window reaches (it was larger before the crash) is
+//! sent early, as a new one, rather than never: there it is at least once.
 
 mod sink;
 

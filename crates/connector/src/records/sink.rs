@@ -164,6 +164,15 @@ pub trait RecordSink {
     /// As `write`.
     async fn flush(&mut self) -> Result<()>;
 
+    /// What fills the lane's window is held by this sink, and nothing more can come: writes what it can, also what it would rather keep until
+    /// more is there. Called again while that lasts.
+    ///
+    /// # Errors
+    /// As `write`.
+    async fn relieve(&mut self) -> Result<()> {
+        self.flush().await
+    }
+
     /// What has been settled since the last call: at most one entry for a split, the newest.
     fn settled(&mut self) -> Vec<Settled>;
 

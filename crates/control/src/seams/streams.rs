@@ -95,6 +95,11 @@ pub trait Streams: Send + Sync {
     /// Can it be reached, does it take the password, is the target there or can it be made?
     async fn probe(&self, end: &ReachedEnd) -> connector::Result<()>;
 
+    /// Does a connection (the Kafka connector's JSON) lead to the server's own cluster? An empty one always does.
+    fn is_own(&self, connection: &str) -> bool {
+        connection.is_empty()
+    }
+
     /// The address that clients of the server's own cluster are told.
     fn own_address(&self) -> String;
 

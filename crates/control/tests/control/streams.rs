@@ -36,6 +36,9 @@ pub struct FakeStreams {
     pub probe_fails: Mutex<Option<ErrorKind>>,
 }
 
+/// A connection that leads to the server's own cluster, as the configuration may name it.
+pub const OWN_BY_NAME: &str = r#"{"bootstrap":"own:1"}"#;
+
 pub fn own() -> String {
     String::new()
 }
@@ -129,6 +132,10 @@ impl Streams for FakeStreams {
             Some(kind) => Err(Error::new(kind, "told to fail")),
             None => Ok(()),
         }
+    }
+
+    fn is_own(&self, connection: &str) -> bool {
+        connection.is_empty() || connection == OWN_BY_NAME
     }
 
     fn own_address(&self) -> String {

@@ -344,7 +344,7 @@ impl Lane {
         let full = self.gate.full_for().is_some_and(|t| t >= STUCK);
         if full && intake.batches.is_empty() && !self.held.borrow().is_empty() {
             // The sink waits for more than the window holds.
-            self.sink.flush().await?;
+            self.sink.relieve().await?;
         }
         Ok(())
     }

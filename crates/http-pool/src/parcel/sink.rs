@@ -290,6 +290,22 @@ impl<C: Carrier> RecordSink for ParcelSink<C> {
         self.tray.settle(&self.host).await
     }
 
+    async fn relieve(&mut self) -> Result<()> {
+        let moves = self.flying() > 0 || !self.splits(|_| true).is_empty();
+        self.flush().await?;
+        if moves {
+            return Ok(());
+        }
+        // Only parcels are left that have to end further on, and what they lack never comes: the window was larger before. They go as they
+        // are. The server can't tell such a one from a new one, so what it took before the crash may be there twice.
+        let held = self.tracks.iter().filter(|(_, t)| !t.open.pieces.is_empty());
+        for split in held.map(|(s, _)| s.clone()).collect::<Vec<_>>() {
+            tracing::warn!(%split, "a parcel from before a crash can't be repeated: the window is too small for it");
+            self.launch(&split, true).await?;
+        }
+        self.flush().await
+    }
+
     fn settled(&mut self) -> Vec<Settled> {
         let all = self.tray.settled();
         if !self.carrier.repeats() {

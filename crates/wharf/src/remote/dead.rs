@@ -74,12 +74,13 @@ fn shown(d: &DeadView) -> String {
         d.timestamp_ms
     );
     let mut piece = |name: &str, value: Option<&String>| {
-        let shown = match value.map(|v| STANDARD.decode(v)) {
-            None => "(none)".to_owned(),
-            Some(Ok(bytes)) => printable(&bytes),
-            Some(Err(_)) => "(the server's answer can't be read)".to_owned(),
+        let (shown, is_text) = match value.map(|v| STANDARD.decode(v)) {
+            None => ("(none)".to_owned(), true),
+            Some(Ok(bytes)) => (printable(&bytes), is_printable(&bytes)),
+            Some(Err(_)) => ("(the server's answer can't be read)".to_owned(), true),
         };
-        let gap = if shown.contains('\n') { "\n" } else { " " };
+        // A dump begins a line of its own, also a short one: `xxd -r` reads it from there.
+        let gap = if shown.contains('\n') || !is_text { "\n" } else { " " };
         text.push_str(&format!("\n{name}:{gap}{shown}"));
     };
     piece("key", d.key.as_ref());
@@ -94,9 +95,14 @@ fn shown(d: &DeadView) -> String {
 /// Text as it is, where a terminal can show it exactly; else the bytes, as `xxd` has them.
 fn printable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') => text.to_owned(),
+        Ok(text) if is_printable(bytes) => text.to_owned(),
         _ => dump(bytes),
     }
+}
+
+fn is_printable(bytes: &[u8]) -> bool {
+    let shows = |text: &str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+    std::str::from_utf8(bytes).is_ok_and(shows)
 }
 
 fn dump(bytes: &[u8]) -> String {
@@ -126,5 +132,22 @@ mod tests {
              00000010: 3738 39                                  789"
         );
         assert_eq!(printable(b""), "");
+    }
+
+    #[test]
+    fn a_dump_begins_its_own_line() {
+        let shown_as = |bytes: &[u8]| {
+            let one = json!({
+                "id": "t/0/1/0", "pipeline": "task-1", "topic": "t", "partition": 0, "offset": 1, "sub": 0,
+                "stage": "sink", "kind": "other", "reason": "r", "status": "waiting", "timestamp_ms": 0,
+                "kept": 0, "bytes": 0, "value": STANDARD.encode(bytes),
+            });
+            let one: DeadView = serde_json::from_value(one).unwrap();
+            let text = shown(&one);
+            text[text.find("value:").unwrap()..].to_owned()
+        };
+        assert_eq!(shown_as(b"\xff\x00"), format!("value:\n{}", dump(b"\xff\x00")));
+        assert_eq!(shown_as(b"text"), "value: text");
+        assert_eq!(shown_as(b""), "value: ");
     }
 }

@@ -174,6 +174,11 @@ impl Streams for Connectors {
         kinds::probe(end.kind, &self.endpoint(end)?).await
     }
 
+    fn is_own(&self, connection: &str) -> bool {
+        // The same words: both come from the same table of the configuration.
+        connection.is_empty() || self.own.get().is_some_and(|own| own.endpoint.connection == connection)
+    }
+
     fn own_address(&self) -> String {
         self.own.get().map_or_else(String::new, |o| o.address.clone())
     }

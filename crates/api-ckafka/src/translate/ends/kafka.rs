@@ -100,7 +100,7 @@ pub async fn sink(
     })
 }
 
-/// `TOPIC` as a destination.
+/// `TOPIC` as a destination. Whose a topic is that `UseAutoCreateTopic` names is control's to know.
 ///
 /// # Errors
 /// In the vendor's words.
