@@ -88,7 +88,7 @@ def test_a_killed_server_tells_of_the_crash(wharf, weed, bucket, request, tmp_pa
 
 def test_who_paused_resumed_and_cancelled(wharf, weed, bucket, tmp_path):
     make_tree(tmp_path / "root" / "data", files=200, large=1, large_size=20 << 20)
-    running = start(wharf, weed.url, weed, tmp_path / "root", limits={"bandwidth": "4MiB"})
+    running = start(wharf, weed.url, weed, tmp_path / "root", limits={"bandwidth": "1MiB"})
     flow = flow_of(running, "/data", bucket)
     me = next(a["id"] for a in call(running, "account", "list")["accounts"] if a["operator"])
     task = call(running, "task", "create", "--flow", flow, "export", "--detach")["id"]
