@@ -7,22 +7,25 @@ The broker is the embedded one in a process of its own (`wharf serve`); the pipe
 starts. Wall time is from the making of the task (the start of the peer's process) to the last record at the destination; CPU and memory are of the
 process that carries the records. The bulk endpoint takes everything and says so, and so shows the carrier's own cost.
 """
-import argparse
-import http.server
-import importlib.util
-import json
 import os
 import pathlib
-import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
-import threading
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# First of all: this folder's copy.py would be taken for the library's, which http.server wants.
 sys.path[0] = str(ROOT / "tests")
+
+import argparse  # noqa: E402
+import http.server  # noqa: E402
+import importlib.util  # noqa: E402
+import json  # noqa: E402
+import shutil  # noqa: E402
+import statistics  # noqa: E402
+import subprocess  # noqa: E402
+import tempfile  # noqa: E402
+import threading  # noqa: E402
+import time  # noqa: E402
+
 os.environ.setdefault("WHARF_BIN", str(ROOT / "target" / "release" / "wharf"))
 
 from harness import peers, server  # noqa: E402
