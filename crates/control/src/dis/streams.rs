@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{AutoScale, DisData, DisKind, DisStatus, DisStream, DisStreamId, PartitionChange, Timestamp};
 
@@ -23,6 +24,10 @@ const SEGMENT_MS: &str = "3600000";
 /// Scalings that the product allows in an hour.
 const SCALINGS: usize = 5;
 const HOUR_US: i64 = 3_600_000_000;
+
+/// How often it is asked whether a topic is ready, and how long it is waited in between.
+const READY_TRIES: u32 = 100;
+const READY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A stream to make.
 #[derive(Debug, Clone)]
@@ -147,6 +152,7 @@ impl Control {
             }
             Err(_) => return Err(Error::new(ErrorKind::Unreachable, "the cluster did not answer")),
         }
+        self.wait_for_partitions(&s.topic, s.partitions.len()).await?;
         let running = |s: &mut DisStream| {
             if s.status == DisStatus::Creating {
                 s.status = DisStatus::Running;
@@ -154,6 +160,24 @@ impl Control {
             Ok::<_, Error>(())
         };
         self.changed(&s.id, running).await
+    }
+
+    /// A cluster says that a topic is made, or has grown, before it is ready to take records.
+    async fn wait_for_partitions(&self, topic: &str, wanted: usize) -> Result<()> {
+        let own = Cluster::default();
+        let mut last = Ok(Vec::new());
+        for _ in 0..READY_TRIES {
+            last = self.answered(self.0.streams.ends(&own, topic), Noun::Stream).await;
+            if last.as_ref().is_ok_and(|ends| ends.len() >= wanted) {
+                return Ok(());
+            }
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+        let words = match last {
+            Ok(_) => format!("the topic {topic} does not have its partitions yet"),
+            Err(e) => e.message,
+        };
+        Err(Error::new(ErrorKind::Unreachable, words))
     }
 
     async fn changed(
@@ -288,6 +312,7 @@ impl Control {
         })?;
         if wanted > there {
             self.answered(self.0.streams.grow_topic(&own, &before.topic, wanted), Noun::Stream).await?;
+            self.wait_for_partitions(&before.topic, after.partitions.len()).await?;
         }
         let change = move |s: &mut DisStream| {
             s.rescale(target, now, auto);
