@@ -10,7 +10,7 @@ import time
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource
 from huaweicloudsdkdis import v2
 
 from harness import dis as world
@@ -96,10 +96,18 @@ def test_a_stream_is_made_shown_changed_scaled_and_removed(dis):
     topic = AdminClient({"bootstrap.servers": dis.boot}).list_topics(dis.topic("events"), 30).topics[dis.topic("events")]
     assert len(topic.partitions) == 3
 
+    def kept():
+        resource = ConfigResource("topic", dis.topic("events"))
+        [found] = AdminClient({"bootstrap.servers": dis.boot}).describe_configs([resource]).values()
+        return int(found.result(30)["retention.ms"].value) // 3_600_000
+
+    assert kept() == 48
+
     client.update_stream(v2.UpdateStreamRequest(stream_name="events", body=v2.UpdateStreamReq(
         stream_name="events", data_duration=72, data_type="CSV", auto_scale_enabled=False)))
     shown = show(client, "events")
     assert (shown.retention_period, shown.data_type, shown.auto_scale_enabled) == (72, "CSV", False)
+    assert kept() == 72
     assert shown.last_modified_time >= shown.create_time
 
     def scale(n):

@@ -158,13 +158,15 @@ async fn the_products_limits_and_scaling_by_itself() {
     assert!(h.control.dis_get(&s, 0, 0, (1 << 22, 100)).await.is_ok());
     assert_eq!(kind(h.control.dis_get(&s, 0, 0, (1 << 22, 100)).await), E::Throttled);
     // A minute at full load: two partitions become four (ceil(2 / 0.6)).
-    for _ in 0..120 {
+    let next_minute = || h.clock.advance(60_000_000 - h.clock.now().0 % 60_000_000);
+    next_minute();
+    for _ in 0..119 {
         h.clock.advance(500_000);
         let both = [0, 1].map(|p| DisRecord { partition: Some(p), ..big() });
         h.control.dis_put(&s, both.to_vec()).await;
         put(1).await;
     }
-    h.clock.advance(60_000_000 - h.clock.now().0 % 60_000_000);
+    next_minute();
     h.control.housekeeping().await.unwrap();
     let s = h.control.dis_stream(&h.me, "s").await.unwrap();
     assert_eq!((s.open_count(), s.changes.last().map(|c| c.auto)), (4, Some(true)));

@@ -278,18 +278,11 @@ impl DisStream {
             (p.closed, missing) = (None, missing - 1);
             opened.push(p.index);
         }
-        let mut next = self.partitions.last().map_or(0, |p| p.index + 1);
-        for _ in 0..missing {
-            opened.push(next);
-            let (first_hash, last_hash) = (0, 0);
-            self.partitions.push(DisPartition {
-                index: next,
-                first_hash,
-                last_hash,
-                parents: Vec::new(),
-                closed: None,
-            });
-            next += 1;
+        let next = self.partitions.last().map_or(0, |p| p.index + 1);
+        for index in next..next + missing {
+            opened.push(index);
+            let (first_hash, last_hash, parents) = (0, 0, Vec::new());
+            self.partitions.push(DisPartition { index, first_hash, last_hash, parents, closed: None });
         }
         self.share_hashes(target);
         for p in self.partitions.iter_mut().filter(|p| opened.contains(&p.index)) {
