@@ -93,12 +93,13 @@ def test_a_stream_is_made_shown_changed_scaled_and_removed(dis):
     assert [(t.key, t.value) for t in shown.tags + shown.sys_tags] == [("k", "v"), ("_sys_enterprise_project_id", "0")]
     assert [p.partition_id for p in shown.partitions] == [f"shardId-{n:010}" for n in range(3)]
     assert whole(shown) == 3 and abs(shown.create_time / 1000 - time.time()) < 60
-    topic = AdminClient({"bootstrap.servers": dis.boot}).list_topics(dis.topic("events"), 30).topics[dis.topic("events")]
+    admin = AdminClient({"bootstrap.servers": dis.boot})
+    topic = admin.list_topics(dis.topic("events"), 30).topics[dis.topic("events")]
     assert len(topic.partitions) == 3
 
     def kept():
         resource = ConfigResource("topic", dis.topic("events"))
-        [found] = AdminClient({"bootstrap.servers": dis.boot}).describe_configs([resource]).values()
+        [found] = admin.describe_configs([resource]).values()
         return int(found.result(30)["retention.ms"].value) // 3_600_000
 
     assert kept() == 48
@@ -131,6 +132,9 @@ def test_a_stream_is_made_shown_changed_scaled_and_removed(dis):
     client.delete_stream(v2.DeleteStreamRequest(stream_name="events"))
     assert world.code(show, client, "events") == "DIS.4301"
     assert world.code(client.delete_stream, v2.DeleteStreamRequest(stream_name="events")) == "DIS.4301"
+    # The name is free at once, and nothing of the old one is left.
+    shown = create(client, "events", 2)
+    assert [p.sequence_number_range for p in shown.partitions] == ["[0 : 0]"] * 2
 
 
 def test_streams_are_listed_by_name_and_are_the_accounts_own(dis):

@@ -94,6 +94,15 @@ async fn a_topic_that_is_anothers_is_not_taken_and_not_shown() {
     assert!(!shown(h.control.kafka_topics(&other, &ClusterRef::Own).await.unwrap()));
     assert_eq!(kind(h.control.dis_stream(&other, "mine").await), E::NotFound(Noun::Stream));
     assert_eq!(kind(h.control.dis_stream_by_id(&other, s.id.as_str()).await), E::NotFound(Noun::Stream));
+    // Nobody takes the name of a stream that is yet to be made.
+    let topic = NewTopic {
+        name: "dis.other.mine".into(),
+        note: String::new(),
+        partitions: 1,
+        retention_ms: 60_000,
+        tags: BTreeMap::new(),
+    };
+    assert_eq!(kind(h.control.create_topic(&h.me, topic).await), E::Invalid);
     // The same name is free for another account.
     h.control.create_dis_stream(&other, new("mine", 1)).await.unwrap();
 }

@@ -11,6 +11,7 @@ use model::{AutoScale, DisData, DisKind, DisStatus, DisStream, DisStreamId, Part
 
 use super::{Tags, has_schema, pace};
 use crate::ends::taken;
+use crate::whose::STREAMS;
 use crate::{Caller, Cluster, Control, Error, ErrorKind, Noun, Result};
 
 /// Partitions of a stream.
@@ -79,7 +80,7 @@ impl Control {
         let mut stream = DisStream {
             id: DisStreamId(self.0.random.alphanumeric(19)),
             account: c.account.clone(),
-            topic: format!("dis.{}.{}", c.account, new.name),
+            topic: format!("{STREAMS}{}.{}", c.account, new.name),
             name: new.name,
             status: DisStatus::Creating,
             kind: new.kind,
@@ -178,6 +179,19 @@ impl Control {
             Err(e) => e.message,
         };
         Err(Error::new(ErrorKind::Unreachable, words))
+    }
+
+    /// A cluster says that a topic is removed before its name is free.
+    async fn wait_until_gone(&self, topic: &str) -> Result<()> {
+        let (own, names) = (Cluster::default(), [topic.to_owned()]);
+        for _ in 0..READY_TRIES {
+            let found = self.answered(self.0.streams.topics(&own, Some(&names)), Noun::Topic).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+        Err(Error::new(ErrorKind::Unreachable, format!("the topic {topic} is not gone yet")))
     }
 
     async fn changed(
@@ -358,6 +372,7 @@ impl Control {
             Ok(()) | Err(Error { kind: ErrorKind::NotFound(_), .. }) => {}
             Err(e) => return Err(e),
         }
+        self.wait_until_gone(&s.topic).await?;
         self.0.store.remove_dis_stream(&s.id).await?;
         self.0.dis.forget(&s.id);
         Ok(())
