@@ -204,7 +204,7 @@ def test_killed_at_random_points_rows_are_there_once(lake):
     location = table.location().removeprefix("file://")
     held = {t.file.file_path.removeprefix("file://") for t in table.refresh().scan().plan_files()}
     there = {str(p) for p in Path(location).rglob("*.parquet")}
-    assert there == held and not [p for p in Path(location, "staging").rglob("*") if p.is_file()]
+    assert there == held and not [p for p in Path(location, "metadata", "staging").rglob("*") if p.is_file()]
 
 
 def test_the_table_follows_its_records_and_refuses_what_it_can_not_take(lake):
@@ -266,6 +266,6 @@ def test_a_warehouse_in_s3(lake):
         id = one.task("t1", "t")
         one.settled(id, 500)
         assert sorted(same(r)[0] for r in rows_of(table)) == list(range(500))
-        assert not weed.stored("lake", "warehouse/db/t/staging/")
+        assert not weed.stored("lake", "warehouse/db/t/metadata/staging/")
     finally:
         weed.stop()
