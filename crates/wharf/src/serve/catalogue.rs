@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use control::{Control, GivenKey, NewAccount};
+use control::{Control, GivenKey, GivenToken, NewAccount};
 use model::{
     AccountId, Connection, ConnectionId, Dialect, EndKind, FileSystem, FileSystemId, ObjectStore,
     ObjectStoreId, Origin, Timestamp,
@@ -145,7 +145,10 @@ fn declared(c: &ConnectionConfig, address: String, secret: Option<&str>, control
 
 async fn accounts(config: &Config, control: &Control) -> Result<(), String> {
     for a in &config.accounts {
-        let secret = reveal(&a.secret).map_err(|e| format!("account {}: {e}", a.name))?;
+        let in_context = |e: String| format!("account {}: {e}", a.name);
+        let secret = reveal(&a.secret).map_err(in_context)?;
+        let tokens = a.tokens.iter().map(|t| reveal(t).map(GivenToken)).collect::<Result<_, _>>();
+        let tokens: Vec<GivenToken> = tokens.map_err(in_context)?;
         control
             .declare_account(NewAccount {
                 name: a.name.clone(),
@@ -153,6 +156,7 @@ async fn accounts(config: &Config, control: &Control) -> Result<(), String> {
                 app_id: Some(a.app_id.clone()),
                 operator: a.operator,
                 key: Some(GivenKey { access_key_id: a.access_key_id.clone(), secret }),
+                tokens,
             })
             .await
             .map_err(|e| format!("account {}: {e}", a.name))?;
