@@ -81,11 +81,12 @@ impl Connectors {
             let own = self.own()?.endpoint.clone();
             return Ok(Endpoint { options: end.options.clone(), ..own });
         }
-        let (mut connection, options) = (end.connection.clone(), end.options.clone());
-        if end.kind == EndKind::Iceberg && connection.is_empty() {
-            connection.clone_from(&self.lake);
-        }
+        let (connection, options) = (self.completed(end.kind, &end.connection), end.options.clone());
         Ok(Endpoint { connection, secret: self.open(end.secret.as_ref())?, options })
+    }
+
+    fn completed(&self, kind: EndKind, connection: &str) -> String {
+        if kind == EndKind::Iceberg { on_lake(&self.lake, connection) } else { connection.to_owned() }
     }
 
     fn admin(&self, on: &Cluster) -> Result<Arc<KafkaAdmin>> {
@@ -124,6 +125,21 @@ impl Connectors {
     }
 }
 
+/// A connection without a catalogue is one to the server's own lakehouse. It may come with a store for what is staged.
+fn on_lake(lake: &str, connection: &str) -> String {
+    if connection.is_empty() {
+        return lake.to_owned();
+    }
+    let object = |text: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok();
+    match (object(connection), object(lake)) {
+        (Some(mut given), Some(own)) if !given.contains_key("uri") => {
+            given.extend(own);
+            serde_json::Value::Object(given).to_string()
+        }
+        _ => connection.to_owned(),
+    }
+}
+
 /// Two endpoints with the same one are the same. Holds no secret in the clear.
 fn fingerprint(endpoint: &Endpoint) -> Vec<u8> {
     let mut sum = ring::digest::Context::new(&ring::digest::SHA256);
@@ -136,7 +152,7 @@ fn fingerprint(endpoint: &Endpoint) -> Vec<u8> {
 #[async_trait]
 impl Streams for Connectors {
     fn check_connection(&self, kind: EndKind, connection: &str) -> Vec<Problem> {
-        kinds::check_connection(kind, connection)
+        kinds::check_connection(kind, &self.completed(kind, connection))
     }
 
     fn check_source(&self, kind: EndKind, options: &str) -> Vec<Problem> {
@@ -399,5 +415,21 @@ impl Streams for Connectors {
         }
         let topic = topic.to_owned();
         self.ask(on, move |admin| log::read_from_cluster(admin, &topic, from, max_bytes)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_without_a_catalogue_is_to_the_own_lakehouse() {
+        let lake = r#"{"uri":"sqlite:/d/c.db","warehouse":"file:///d/w"}"#;
+        assert_eq!(on_lake(lake, ""), lake);
+        let staged = on_lake(lake, r#"{"s3":{"url":"http://h:1"}}"#);
+        assert!(staged.contains("sqlite:") && staged.contains("http://h:1"), "{staged}");
+        assert!(connector_iceberg::check_connection(&staged).is_empty());
+        let other = r#"{"uri":"http://h:2","warehouse":"w"}"#;
+        assert_eq!(on_lake(lake, other), other);
     }
 }

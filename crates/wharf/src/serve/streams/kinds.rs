@@ -20,8 +20,6 @@ pub fn check_connection(kind: EndKind, connection: &str) -> Vec<Problem> {
         EndKind::Sql => connector_sql::check_connection(connection),
         EndKind::Bucket => connector_object::check_connection(connection),
         EndKind::Function => connector_function::check_connection(connection),
-        // The server's own lakehouse.
-        EndKind::Iceberg if connection.is_empty() => Vec::new(),
         EndKind::Iceberg => connector_iceberg::check_connection(connection),
     }
 }
