@@ -108,15 +108,16 @@ pub(super) fn read<F: FnMut(&Observation)>(
     let domain = exporter.domain(version, number)?;
     call.outcome.gaps += gap(domain.next, sequence);
     let mut moment = Moment { sent: i64::from(seconds) * 1_000, uptime };
-    if let (None, Some(started)) = (uptime, domain.started) {
-        moment.uptime = Some(moment.sent.wrapping_sub(started) as u32);
-    }
     let (mut records, mut all_read) = (0u32, true);
     while bytes.0.len() >= 4 {
         let (set, body) = bytes.u16()?;
         let (len, body) = body.u16()?;
         let (body, rest) = body.take(usize::from(len).checked_sub(4)?)?;
         bytes = rest;
+        // IPFIX tells the exporter's start in a record; it may stand in the datagram that needs it.
+        if let (None, Some(started)) = (uptime, domain.started) {
+            moment.uptime = Some(moment.sent.wrapping_sub(started) as u32);
+        }
         match (version, set) {
             (9, 0) | (10, 2) => *changed |= templates(domain, version, body)?,
             (9, 1) | (10, 3) => *changed |= option_templates(domain, version, body)?,
