@@ -63,7 +63,9 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
             || matches!((from, to), ("flow-record", "runtime") | (_, "flow-capture" | "flow-collector"))
             || door(to))
     {
-        return Some("observers of traffic make records: they know no flow log, task, store or door, and not each other");
+        return Some(
+            "observers of traffic make records: they know no flow log, task, store or door, and not each other",
+        );
     }
     if from == "model"
         && matches!(to, "tokio" | "serde" | "serde_json" | "runtime" | "store" | "control" | "engine")

@@ -1,3 +1,5 @@
+//! The object against its source, and what is read from its maps.
+
 use super::*;
 use std::process::Command;
 

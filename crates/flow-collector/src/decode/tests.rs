@@ -1,3 +1,5 @@
+//! Datagrams written by hand from the specifications, and damaged ones.
+
 use super::*;
 use flow_record::Action;
 
