@@ -14,7 +14,7 @@ enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, DESTINA
 enum { LOOPBACK = 1 }; // the index of `lo` in every namespace
 
 struct key { u8 src[16], dst[16]; u16 sport, dport; u8 protocol, direction, version, pad; u32 ifindex; };
-struct count { u64 packets, bytes, first, last; u32 flags, pad; };
+struct count { u64 packets, bytes, first, last, flags; };
 struct loss { u64 packets, bytes, verdicts, other, malformed; };
 struct control { u32 side, netns; };
 struct fragment { u8 src[16], dst[16]; u32 id; u8 protocol, version; u16 pad; };
@@ -22,7 +22,7 @@ struct ports { u16 source, destination; };
 
 #define COUNTERS(name) \
   struct { \
-    MAP_UINT(type, MAP_PERCPU_HASH); MAP_UINT(max_entries, 65536); MAP_UINT(map_flags, NO_PREALLOC); \
+    MAP_UINT(type, MAP_HASH); MAP_UINT(max_entries, 65536); MAP_UINT(map_flags, NO_PREALLOC); \
     MAP_TYPE(key, struct key); MAP_TYPE(value, struct count); \
   } name SEC(".maps")
 
@@ -45,7 +45,7 @@ struct transport { u16 source, destination; u32 sequence, acknowledgement; u8 of
 
 // Where the bytes of a packet are: in the context of a tcx program, or in the linear part of a kernel's skb.
 struct bytes { struct __sk_buff *skb; const u8 *head; int traced; };
-struct packet { struct key key; u32 packets, bytes, flags, headers; u8 fragmented; };
+struct packet { struct key key; u32 packets, bytes, headers; u64 flags; u8 fragmented; };
 
 INLINE int load(const struct bytes *from, u32 offset, void *to, u32 len) {
   return from->traced ? probe_read_kernel(to, len, from->head + offset) : skb_load_bytes(from->skb, offset, to, len);
@@ -144,20 +144,25 @@ INLINE void count_segments(struct packet *p, u32 available, u32 gso_size, u32 gs
   p->bytes = available + (segments - 1) * p->headers;
 }
 
+// A flow is mostly seen by one CPU at a time, so counters that all share cost less than the cache lines of one per CPU.
 INLINE void add(struct count *c, const struct packet *p, u64 now) {
-  c->packets += p->packets;
-  c->bytes += p->bytes;
-  c->last = now;
-  c->flags |= p->flags;
+  __sync_fetch_and_add(&c->packets, p->packets);
+  __sync_fetch_and_add(&c->bytes, p->bytes);
+  if (c->last != now) c->last = now;
+  if (p->flags & ~c->flags) __sync_fetch_and_or(&c->flags, p->flags);
 }
 
-// Each map has calls of its own: only so does the kernel compile the look-up into the program.
+// Each map has calls of its own: only so does the kernel compile the look-up into the program. Where another CPU was quicker
+// to make the entry, it is added to.
 #define ACCOUNT(map, p, now, on_failure) \
   do { \
     struct count *c = map_lookup(&map, &(p)->key); \
-    if (c) { add(c, p, now); if (!c->first) c->first = now; break; } \
-    struct count fresh = {(p)->packets, (p)->bytes, now, now, (p)->flags, 0}; \
-    if (map_update(&map, &(p)->key, &fresh, 0)) { on_failure; } \
+    if (c) { add(c, p, now); break; } \
+    struct count fresh = {(p)->packets, (p)->bytes, now, now, (p)->flags}; \
+    if (!map_update(&map, &(p)->key, &fresh, NOEXIST)) break; \
+    c = map_lookup(&map, &(p)->key); \
+    if (c) { add(c, p, now); break; } \
+    on_failure; \
   } while (0)
 
 INLINE struct control *get_control(void) {

@@ -16,8 +16,8 @@ typedef int s32;
 #define MAP_UINT(name, value) int(*name)[value]
 #define MAP_TYPE(name, value) typeof(value) *name
 
-enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PERCPU_HASH = 5, MAP_PERCPU_ARRAY = 6, MAP_LRU_HASH = 9 };
-enum { NO_PREALLOC = 1 };
+enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PERCPU_ARRAY = 6, MAP_LRU_HASH = 9 };
+enum { NO_PREALLOC = 1, NOEXIST = 1 };
 enum { TCX_NEXT = -1 };
 
 static void *(*const map_lookup)(void *map, const void *key) = (void *)1;

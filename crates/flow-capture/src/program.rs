@@ -29,8 +29,8 @@ const KEY: usize = 44;
 const COUNT: usize = 40;
 const LOSS: usize = 40;
 const REASON: &str = "SKB_DROP_REASON_NETFILTER_DROP";
-/// A batch's buffers for values take no more than this, however many CPUs there are.
-const BATCH_BYTES: usize = 4 << 20;
+/// Flows that are read at once.
+const BATCH: usize = 1_024;
 
 type KeyBytes = [u8; KEY];
 
@@ -99,7 +99,7 @@ impl Program {
 
     fn map(&self, name: &str) -> std::result::Result<BorrowedFd<'_>, String> {
         let data: Option<&MapData> = match self.bpf.map(name) {
-            Some(Map::Array(m) | Map::HashMap(m) | Map::PerCpuHashMap(m) | Map::PerCpuArray(m)) => Some(m),
+            Some(Map::Array(m) | Map::HashMap(m) | Map::PerCpuArray(m)) => Some(m),
             _ => None,
         };
         data.map(|m| m.fd().as_fd()).ok_or_else(|| format!("the object has no map {name}"))
@@ -152,7 +152,7 @@ impl Program {
 
     fn all_rejected(&self, side: usize) -> std::result::Result<HashMap<KeyBytes, Count>, String> {
         let map = self.map(["rejected_0", "rejected_1"][side])?;
-        let mut reader = Reader::new(self.cpus);
+        let mut reader = Reader::new();
         let mut all = HashMap::new();
         while let Some(rows) = reader.next(map)? {
             all.extend(rows);
@@ -219,7 +219,7 @@ impl Meter for Program {
         self.ended = Some(Ended {
             side: ended,
             clocks,
-            seen: Some(Reader::new(self.cpus)),
+            seen: Some(Reader::new()),
             accepted: rejected.clone(),
             rejected: rejected.into_iter().collect(),
         });
@@ -314,7 +314,7 @@ struct Ended {
     rejected: Vec<(KeyBytes, Count)>,
 }
 
-/// Sums of one flow over all CPUs.
+/// Sums of one flow.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
     packets: u64,
@@ -325,19 +325,14 @@ struct Count {
 }
 
 impl Count {
-    fn over_cpus(values: &[u8]) -> Self {
-        let mut sum = Self { first: u64::MAX, ..Self::default() };
-        for cpu in values.chunks_exact(COUNT) {
-            let packets = word(cpu, 0);
-            if packets != 0 {
-                sum.packets += packets;
-                sum.bytes += word(cpu, 8);
-                sum.first = sum.first.min(word(cpu, 16));
-                sum.last = sum.last.max(word(cpu, 24));
-                sum.flags |= word(cpu, 32) as u8;
-            }
+    fn of(value: &[u8]) -> Self {
+        Self {
+            packets: word(value, 0),
+            bytes: word(value, 8),
+            first: word(value, 16),
+            last: word(value, 24),
+            flags: word(value, 32) as u8,
         }
-        sum
     }
 }
 
@@ -346,23 +341,21 @@ struct Reader {
     cursor: Option<u32>,
     done: bool,
     count: usize,
-    cpus: usize,
     keys: Vec<u8>,
     values: Vec<u8>,
 }
 
 impl Reader {
-    fn new(cpus: usize) -> Self {
-        let count = (BATCH_BYTES / (COUNT * cpus.max(1))).clamp(64, 1_024);
+    fn new() -> Self {
         let mut reader =
-            Self { cursor: None, done: false, count, cpus, keys: Vec::new(), values: Vec::new() };
+            Self { cursor: None, done: false, count: BATCH, keys: Vec::new(), values: Vec::new() };
         reader.resize();
         reader
     }
 
     fn resize(&mut self) {
         self.keys.resize(self.count * KEY, 0);
-        self.values.resize(self.count * COUNT * self.cpus, 0);
+        self.values.resize(self.count * COUNT, 0);
     }
 
     fn next(&mut self, map: BorrowedFd<'_>) -> std::result::Result<Option<Vec<(KeyBytes, Count)>>, String> {
@@ -386,7 +379,7 @@ impl Reader {
             }
         };
         let keys = self.keys.as_chunks::<KEY>().0.iter();
-        let values = self.values.chunks_exact(COUNT * self.cpus).map(Count::over_cpus);
+        let values = self.values.chunks_exact(COUNT).map(Count::of);
         Ok(Some(keys.copied().zip(values).take(taken).collect()))
     }
 }
