@@ -47,8 +47,18 @@ struct transport { u16 source, destination; u32 sequence, acknowledgement; u8 of
 struct bytes { struct __sk_buff *skb; const u8 *head; int traced; };
 struct packet { struct key key; u32 packets, bytes, headers; u64 flags; u8 fragmented; };
 
+// Headers mostly lie in the linear part, where the program reads them itself; the helper is for those that don't.
 INLINE int load(const struct bytes *from, u32 offset, void *to, u32 len) {
-  return from->traced ? probe_read_kernel(to, len, from->head + offset) : skb_load_bytes(from->skb, offset, to, len);
+  if (from->traced) return probe_read_kernel(to, len, from->head + offset);
+  u8 *at = (u8 *)(u64)from->skb->data, *end = (u8 *)(u64)from->skb->data_end;
+  if (offset < 512) {
+    at += offset;
+    if (at + len <= end) {
+      __builtin_memcpy(to, at, len);
+      return 0;
+    }
+  }
+  return skb_load_bytes(from->skb, offset, to, len);
 }
 
 INLINE int has_ports(u8 protocol) {
@@ -177,12 +187,12 @@ INLINE int see(struct __sk_buff *skb, u8 direction, u32 link_header) {
   struct loss *lost = map_lookup(&losses, &side);
   if (!lost) return TCX_NEXT;
   u16 type = skb->protocol;
-  if (link_header && skb_load_bytes(skb, 12, &type, 2)) { lost->malformed++; return TCX_NEXT; }
+  struct bytes from = {skb, 0, 0};
+  if (link_header && load(&from, 12, &type, 2)) { lost->malformed++; return TCX_NEXT; }
   for (int i = 0; i < 2 && (type == __builtin_bswap16(0x8100) || type == __builtin_bswap16(0x88a8)); i++) {
-    if (skb_load_bytes(skb, offset + 2, &type, 2)) { lost->malformed++; return TCX_NEXT; }
+    if (load(&from, offset + 2, &type, 2)) { lost->malformed++; return TCX_NEXT; }
     offset += 4;
   }
-  struct bytes from = {skb, 0, 0};
   struct packet p = {};
   u32 available = skb->len > offset ? skb->len - offset : 0;
   int bad;

@@ -137,7 +137,8 @@ fn tcpdump_counts_the_same() {
     let told = String::from_utf8_lossy(&dump.wait_with_output().unwrap().stderr).into_owned();
     let count: u64 = told
         .lines()
-        .find(|l| l.contains("packets captured"))
+        // Of those "captured" some may not have been read yet when it was told to end.
+        .find(|l| l.contains("packets received by filter"))
         .unwrap()
         .split_whitespace()
         .next()
