@@ -104,6 +104,7 @@ pub fn run(file: &std::path::Path) -> ExitCode {
         }
     };
     log_to_stderr(&config);
+    keep_memory_together();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(16)
@@ -127,6 +128,18 @@ pub fn run(file: &std::path::Path) -> ExitCode {
         }
     })
 }
+
+/// Lets all threads share two of the allocator's arenas. By default each thread gets one and keeps what was freed in it: with batches that are made on
+/// one thread and let go of on another, a pipeline into a bucket took 220 MiB instead of 185, and no less CPU time.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "the C library's own setting; nothing of ours is passed to it")]
+fn keep_memory_together() {
+    // SAFETY: mallopt takes two integers and is called before any thread is made.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn keep_memory_together() {}
 
 async fn until_signal(config: &Config) -> Result<(), String> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -193,7 +206,7 @@ pub async fn start(config: &Config) -> Result<Running, String> {
     .await
     .map_err(|e| format!("can't start the engine: {e}"))?;
     let engine = Engines { tasks, pipelines: Arc::default() };
-    let connectors = Arc::new(streams::Connectors::new(key.clone()));
+    let connectors = Arc::new(streams::Connectors::new(key.clone(), catalogue::lake(&config.data_dir)?));
     let parts = Parts {
         store: store.clone(),
         clock: Clock::system(),
