@@ -41,5 +41,5 @@ pub use ops::bucket::Bucket;
 pub use ops::list::{ListPage, ListQuery, ListedObject};
 pub use ops::multipart::{FoundPart, FoundUpload};
 pub use ops::object::{Condition, ObjectHead, PutOutcome};
-pub use records::{check_connection, check_sink, probe, sink};
+pub use records::{check_connection, check_sink, error_directory, probe, sink};
 pub use tree::ObjectTree;
