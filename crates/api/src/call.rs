@@ -239,6 +239,11 @@ pub trait Door: Send + Sync {
         None
     }
 
+    /// REST doors: does this action read its body itself? Then [`Call::params`] stays empty, and no JSON is built of it.
+    fn takes_raw(&self, _action: &str) -> bool {
+        false
+    }
+
     /// Answers one call. It may be dropped when the server stops and the grace is over.
     async fn call(&self, call: Call) -> Outcome;
 }

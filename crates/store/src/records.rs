@@ -5,6 +5,7 @@
 //! here. The files under `tests/golden` hold what was released: a test reads each of them and writes it
 //! again.
 
+mod dis;
 mod flow;
 #[cfg(test)]
 #[allow(clippy::wildcard_imports)]
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use model::Sealed;
 
+pub(crate) use dis::{DisAppRecord, DisStreamRecord};
 pub(crate) use flow::FlowRecord;
 pub(crate) use pipeline::{
     ConnectionRecord, DipTopicRecord, HeaderList, PipelineRecord, decode_headers, encode_headers,

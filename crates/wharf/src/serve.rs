@@ -39,6 +39,7 @@ pub struct Running {
     store: Store,
     broker: Option<broker::Running>,
     streams: Arc<streams::Connectors>,
+    control: Control,
 }
 
 /// Who works: on tasks, and on pipelines.
@@ -64,6 +65,9 @@ impl Running {
         self.stop.stop();
         let listener = self.ended.await;
         self.engine.stop().await;
+        if let Err(e) = self.control.write_minutes().await {
+            tracing::warn!("the last figures of streams could not be written: {e}");
+        }
         let streams = self.streams;
         // It waits for the clients' threads.
         let _ = runtime::blocking(move || streams.close()).await;
@@ -200,6 +204,7 @@ pub async fn start(config: &Config) -> Result<Running, String> {
             flows_per_file_system: u32::try_from(config.limits.flows_per_file_system).unwrap_or(u32::MAX),
             report_link_seconds: config.listen.report_link_seconds,
             sweep_after_seconds: config.transfer.sweep_after_seconds,
+            dis: control::DisLimits { product: config.dis.product_limits, ..control::DisLimits::default() },
             ..control::Limits::default()
         },
         data_dir: config.data_dir.clone(),
@@ -237,7 +242,7 @@ fn own_cluster(config: &Config, broker: Option<&broker::Running>) -> Result<Opti
         secret: secret.map(|s| connector::records::Secret(s.into())),
         options: String::new(),
     };
-    Ok(Some(streams::Own { endpoint, address: shown, users: None }))
+    Ok(Some(streams::Own { endpoint, address: shown, users: None, broker: None }))
 }
 
 /// Takes up what runs. Comes after the broker, which most pipelines need.
@@ -292,6 +297,7 @@ async fn listen(
             control.clone(),
             api_ckafka::Settings { utc_offset_s: 0 },
         )))
+        .door(Arc::new(api_dis::DisDoor::new(control.clone(), dis_settings(config))))
         .door(Arc::new(api_nas::NasDoor::new(control.clone(), api_nas::Links { public_url, tls })))
         .door(Arc::new(api_admin::AdminDoor::new(control.clone())))
         .pages(Arc::new(pages::Files(control.clone())));
@@ -311,10 +317,15 @@ async fn listen(
         0 => HOUSEKEEPING,
         age => HOUSEKEEPING.min(Duration::from_secs(age)),
     };
-    runtime::spawn(TaskKind::Housekeeping, upkeep(control, every, stop.clone()));
+    runtime::spawn(TaskKind::Housekeeping, upkeep(control.clone(), every, stop.clone()));
     let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
-    Ok(Running { address, stop, ended, engine, store, broker: None, streams })
+    Ok(Running { address, stop, ended, engine, store, broker: None, streams, control })
+}
+
+fn dis_settings(config: &Config) -> api_dis::Settings {
+    let project = |a: &config::AccountConfig| Some((a.name.clone(), a.project_id.clone()?));
+    api_dis::Settings { projects: config.accounts.iter().filter_map(project).collect() }
 }
 
 async fn upkeep(control: Control, every: Duration, stop: Shutdown) {

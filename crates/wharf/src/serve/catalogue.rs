@@ -2,7 +2,7 @@
 //! changed there. What was declared before and is gone from the file: an account is switched off, a
 //! resource stays as an ordinary entry until it is removed.
 
-use control::{Control, GivenKey, NewAccount};
+use control::{Control, GivenKey, GivenToken, NewAccount};
 use model::{
     AccountId, Connection, ConnectionId, Dialect, FileSystem, FileSystemId, ObjectStore, ObjectStoreId,
     Origin, Timestamp,
@@ -72,7 +72,10 @@ fn connection(c: &ConnectionConfig, config: &Config, control: &Control) -> Resul
 
 async fn accounts(config: &Config, control: &Control) -> Result<(), String> {
     for a in &config.accounts {
-        let secret = reveal(&a.secret).map_err(|e| format!("account {}: {e}", a.name))?;
+        let in_context = |e: String| format!("account {}: {e}", a.name);
+        let secret = reveal(&a.secret).map_err(in_context)?;
+        let tokens = a.tokens.iter().map(|t| reveal(t).map(GivenToken)).collect::<Result<_, _>>();
+        let tokens: Vec<GivenToken> = tokens.map_err(in_context)?;
         control
             .declare_account(NewAccount {
                 name: a.name.clone(),
@@ -80,6 +83,7 @@ async fn accounts(config: &Config, control: &Control) -> Result<(), String> {
                 app_id: Some(a.app_id.clone()),
                 operator: a.operator,
                 key: Some(GivenKey { access_key_id: a.access_key_id.clone(), secret }),
+                tokens,
             })
             .await
             .map_err(|e| format!("account {}: {e}", a.name))?;

@@ -6,6 +6,7 @@
 
 mod cluster;
 pub mod kinds;
+mod log;
 pub mod pipelines;
 mod transforms;
 
@@ -19,8 +20,8 @@ use connector::records::{BatchBuilder, Endpoint, Headers, Problem, RecordRef, Se
 use connector::{Error, ErrorKind, Result};
 use connector_kafka::{KafkaAdmin, OffsetsFor, TopicSpec};
 use control::{
-    Cluster, ClusterTopic, FetchedRecord, GroupOffset, NewRecord, PartitionEnds, Produced, ReachedEnd,
-    Streams, TopicConfig, Transformed,
+    Cluster, ClusterTopic, FetchedRecord, GroupOffset, LogPiece, LogRecord, NewRecord, PartitionEnds,
+    Produced, ReachedEnd, Streams, TopicConfig, Transformed,
 };
 use model::{EndKind, Sealed};
 use store::{Purpose, SealKey};
@@ -100,6 +101,11 @@ impl Connectors {
         let admin = Arc::new(KafkaAdmin::new(&endpoint)?);
         admins.insert(name, admin.clone());
         Ok(admin)
+    }
+
+    /// The embedded broker, where that is what is meant.
+    fn embedded(&self, on: &Cluster) -> Option<&broker::Broker> {
+        self.own.get().filter(|_| on.connection.is_empty())?.broker.as_ref()
     }
 
     /// Asks a cluster, off the reactor.
@@ -259,6 +265,9 @@ impl Streams for Connectors {
     }
 
     async fn ends(&self, on: &Cluster, topic: &str) -> Result<Vec<PartitionEnds>> {
+        if let Some(broker) = self.embedded(on) {
+            return log::ends(broker, topic);
+        }
         let topic = topic.to_owned();
         let (first, next) = self
             .ask(on, move |admin| {
@@ -271,6 +280,9 @@ impl Streams for Connectors {
     }
 
     async fn offsets_at(&self, on: &Cluster, topic: &str, times: &[(i32, i64)]) -> Result<Vec<Option<i64>>> {
+        if let Some(broker) = self.embedded(on) {
+            return log::at_times(broker, topic, times);
+        }
         let (topic, times) = (topic.to_owned(), times.to_vec());
         self.ask(on, move |admin| {
             let mut known: BTreeMap<i64, BTreeMap<i32, i64>> = BTreeMap::new();
@@ -357,5 +369,30 @@ impl Streams for Connectors {
             Ok(placed.into_iter().map(one).collect())
         })
         .await
+    }
+
+    async fn append(
+        &self,
+        on: &Cluster,
+        topic: &str,
+        parts: Vec<(i32, Vec<LogRecord>)>,
+    ) -> Vec<Result<Vec<i64>>> {
+        if let Some(broker) = self.embedded(on) {
+            return log::append(broker, topic, parts).await;
+        }
+        let (topic, count) = (topic.to_owned(), parts.len());
+        let done = self.ask(on, move |admin| Ok(log::append_to_cluster(admin, &topic, &parts))).await;
+        done.unwrap_or_else(|e| {
+            let (kind, words) = (e.kind(), e.to_string());
+            (0..count).map(|_| Err(Error::new(kind, words.clone()))).collect()
+        })
+    }
+
+    async fn read(&self, on: &Cluster, topic: &str, from: (i32, i64), max_bytes: usize) -> Result<LogPiece> {
+        if let Some(broker) = self.embedded(on) {
+            return log::read(broker, topic, from, max_bytes).await;
+        }
+        let topic = topic.to_owned();
+        self.ask(on, move |admin| log::read_from_cluster(admin, &topic, from, max_bytes)).await
     }
 }
