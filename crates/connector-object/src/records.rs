@@ -42,5 +42,5 @@ mod store;
 mod writer;
 
 pub use errors::error_directory;
-pub use options::{check_connection, check_sink};
+pub use options::{check_connection, check_sink, site};
 pub use sink::{probe, sink};

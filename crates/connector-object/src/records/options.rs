@@ -135,7 +135,11 @@ pub(super) fn refuse(problems: Vec<Problem>) -> Error {
     Error::new(ErrorKind::Unacceptable, all.join("; "))
 }
 
-fn site(text: &str, secret: Option<&str>) -> Result<Arc<Site>, Vec<Problem>> {
+/// The store behind a bucket's connection (JSON), for connectors that keep files of their own in it.
+///
+/// # Errors
+/// All problems of the connection.
+pub fn site(text: &str, secret: Option<&str>) -> Result<Arc<Site>, Vec<Problem>> {
     let raw: RawConnection = serde_json::from_str(text).map_err(|e| vec![problem("", e.to_string())])?;
     let credentials = match (raw.access_key_id, secret) {
         (Some(id), Some(secret)) => {
