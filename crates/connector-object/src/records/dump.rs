@@ -18,6 +18,7 @@
 //! refused: the host puts it into the error directory, and the rest of the batch goes on.
 
 mod body;
+mod columns;
 mod options;
 mod pointer;
 mod sink;

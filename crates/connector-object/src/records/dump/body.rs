@@ -4,6 +4,7 @@ use bytes::Bytes;
 use connector::Result;
 use connector::records::{Batch, Refused};
 
+use super::columns::{Columns, ColumnsForm};
 use crate::records::object::{Open, Packing};
 
 /// How files are written.
@@ -11,22 +12,26 @@ use crate::records::object::{Open, Packing};
 pub(super) enum Form {
     /// The records' values, joined by a delimiter. A newline also ends the last one.
     Text { delimiter: Box<str>, packing: Packing },
+    /// Columns.
+    Parquet(ColumnsForm),
 }
 
 /// The content of an open file that was not sent yet.
 pub(super) enum Body {
     Text { open: Open, delimiter: Box<str>, records: u64 },
+    Parquet(Box<Columns>),
 }
 
 impl Body {
     pub(super) fn new(form: &Form) -> Result<Self> {
-        match form {
-            Form::Text { delimiter, packing } => Ok(Self::Text {
+        Ok(match form {
+            Form::Text { delimiter, packing } => Self::Text {
                 open: Open::new(String::new(), 0, *packing),
                 delimiter: delimiter.clone(),
                 records: 0,
-            }),
-        }
+            },
+            Form::Parquet(form) => Self::Parquet(Box::new(Columns::new(form)?)),
+        })
     }
 
     /// Appends records of a batch (indexes rise); returns those that it can't take.
@@ -50,6 +55,7 @@ impl Body {
                 open.pack(false);
                 Ok(Vec::new())
             }
+            Self::Parquet(columns) => columns.append(batch, picked),
         }
     }
 
@@ -57,6 +63,7 @@ impl Body {
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Text { records, .. } => *records == 0,
+            Self::Parquet(columns) => columns.is_empty(),
         }
     }
 
@@ -64,6 +71,7 @@ impl Body {
     pub(super) fn ready(&self) -> usize {
         match self {
             Self::Text { open, .. } => open.ready(),
+            Self::Parquet(columns) => columns.ready(),
         }
     }
 
@@ -71,6 +79,7 @@ impl Body {
     pub(super) fn held(&self) -> u64 {
         match self {
             Self::Text { open, .. } => open.held(),
+            Self::Parquet(columns) => columns.held(),
         }
     }
 
@@ -78,6 +87,7 @@ impl Body {
     pub(super) fn relieve(&mut self) -> Result<bool> {
         match self {
             Self::Text { open, .. } => Ok(open.relieve()),
+            Self::Parquet(_) => Ok(false),
         }
     }
 
@@ -85,6 +95,7 @@ impl Body {
     pub(super) fn take(&mut self) -> Bytes {
         match self {
             Self::Text { open, .. } => open.take(),
+            Self::Parquet(columns) => columns.take(),
         }
     }
 
@@ -95,6 +106,7 @@ impl Body {
                 open.pack(true);
                 Ok(open.take())
             }
+            Self::Parquet(columns) => columns.finish(),
         }
     }
 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use columnar::{Compression, Format};
 use connector::Result;
 use connector::records::{Endpoint, Problem};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::body::Form;
+use super::columns::ColumnsForm;
 use super::time::TimeField;
 use crate::endpoint::Site;
 use crate::records::naming::Directories;
@@ -39,6 +42,12 @@ struct Raw {
     compression: Option<String>,
     #[serde(default)]
     time: Option<RawTime>,
+    /// An Avro schema, as text or as it is.
+    #[serde(default)]
+    schema: Option<Value>,
+    /// Records are lines of CSV with this between fields; else JSON.
+    #[serde(default)]
+    csv_delimiter: Option<char>,
     #[serde(default)]
     max_bytes: Option<u64>,
 }
@@ -89,7 +98,7 @@ pub(super) fn read(endpoint: &Endpoint) -> Result<(Arc<Site>, Plan)> {
 }
 
 fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
-    let raw: Raw = serde_json::from_str(text).map_err(|e| vec![problem("", e.to_string())])?;
+    let mut raw: Raw = serde_json::from_str(text).map_err(|e| vec![problem("", e.to_string())])?;
     let mut bad = Vec::new();
     check_place(&mut bad, &raw.bucket, &raw.prefix);
     if !(-43_200..=50_400).contains(&raw.utc_offset_s) {
@@ -109,7 +118,7 @@ fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
         bad.push(problem("directories", reason));
         Directories::default()
     });
-    let time = match raw.time.map(|t| TimeField::new(t.field, t.pattern)) {
+    let time = match raw.time.take().map(|t| TimeField::new(t.field, t.pattern)) {
         None => None,
         Some(Ok(time)) => Some(time),
         Some(Err(reason)) => {
@@ -117,33 +126,18 @@ fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
             None
         }
     };
-    let packing = match raw.compression.as_deref() {
-        None | Some("none") => Packing::None,
-        Some("gzip") => Packing::Gzip,
-        Some("zstd") => Packing::Zstd,
-        Some(_) => {
-            bad.push(problem("compression", "must be none, gzip or zstd"));
-            Packing::None
-        }
-    };
+    let parquet = raw.format == "parquet";
     let (form, extension, content_type) = match raw.format.as_str() {
-        "text" => {
-            let delimiter = raw.delimiter.unwrap_or_default();
-            if !matches!(delimiter.as_str(), "" | "," | ";" | "|" | "\n") {
-                bad.push(problem("delimiter", "must be `,`, `;`, `|`, a newline or empty"));
-            }
-            let (extension, content_type) = match packing {
-                Packing::None => ("txt", "text/plain"),
-                Packing::Gzip => ("txt.gz", "application/gzip"),
-                Packing::Zstd => ("txt.zst", "application/zstd"),
-            };
-            (Form::Text { delimiter: delimiter.into(), packing }, extension, content_type)
-        }
+        "text" => text(&mut bad, &raw),
+        "parquet" => columns(&mut bad, &raw),
         _ => {
-            bad.push(problem("format", "must be text"));
-            (Form::Text { delimiter: "".into(), packing }, "txt", "text/plain")
+            bad.push(problem("format", "must be text or parquet"));
+            text(&mut bad, &raw)
         }
     };
+    if !parquet && (raw.schema.is_some() || raw.csv_delimiter.is_some()) {
+        bad.push(problem("schema", "schema and csv_delimiter belong to parquet"));
+    }
     let plan = Plan {
         place: Place { bucket: raw.bucket.into(), storage_class: None, content_type },
         prefix: raw.prefix.into(),
@@ -157,6 +151,71 @@ fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
         max_bytes,
     };
     if bad.is_empty() { Ok(plan) } else { Err(bad) }
+}
+
+/// What a file is made of, its extension, its type.
+type Made = (Form, &'static str, &'static str);
+
+fn text(bad: &mut Vec<Problem>, raw: &Raw) -> Made {
+    let (packing, extension, content_type) = match raw.compression.as_deref() {
+        None | Some("none") => (Packing::None, "txt", "text/plain"),
+        Some("gzip") => (Packing::Gzip, "txt.gz", "application/gzip"),
+        Some("zstd") => (Packing::Zstd, "txt.zst", "application/zstd"),
+        Some(_) => {
+            bad.push(problem("compression", "must be none, gzip or zstd"));
+            (Packing::None, "txt", "text/plain")
+        }
+    };
+    let delimiter = raw.delimiter.clone().unwrap_or_default();
+    if !matches!(delimiter.as_str(), "" | "," | ";" | "|" | "\n") {
+        bad.push(problem("delimiter", "must be `,`, `;`, `|`, a newline or empty"));
+    }
+    (Form::Text { delimiter: delimiter.into(), packing }, extension, content_type)
+}
+
+fn columns(bad: &mut Vec<Problem>, raw: &Raw) -> Made {
+    if raw.delimiter.is_some() {
+        bad.push(problem("delimiter", "belongs to text"));
+    }
+    let compression = match raw.compression.as_deref() {
+        None | Some("snappy") => Compression::Snappy,
+        Some("zstd") => Compression::Zstd,
+        Some("none") => Compression::None,
+        Some(_) => {
+            bad.push(problem("compression", "must be none, snappy or zstd"));
+            Compression::None
+        }
+    };
+    let format = match raw.csv_delimiter {
+        None => Format::Json,
+        Some(c) if c.is_ascii() && !matches!(c, '"' | '\n' | '\r') => {
+            Format::Csv { delimiter: u8::try_from(c).unwrap_or(b',') }
+        }
+        Some(_) => {
+            bad.push(problem("csv_delimiter", "must be one ASCII character, no quote and no end of line"));
+            Format::Json
+        }
+    };
+    let schema = match &raw.schema {
+        None => {
+            bad.push(problem("schema", "is missing: parquet needs an Avro schema"));
+            columnar::Schema::empty()
+        }
+        Some(given) => {
+            let text = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
+            columnar::avro_schema(&text).unwrap_or_else(|e| {
+                bad.push(problem("schema", e.to_string()));
+                columnar::Schema::empty()
+            })
+        }
+    };
+    let form = ColumnsForm { schema: Arc::new(schema), format, compression };
+    if bad.is_empty()
+        && let Err(why) = form.check()
+    {
+        bad.push(problem("schema", why));
+    }
+    (Form::Parquet(form), "parquet", "application/vnd.apache.parquet")
 }
 
 #[cfg(test)]
@@ -175,5 +234,11 @@ mod tests {
             !check(r#"{"mode":"interval","bucket":"bkt","interval_ms":30000,"format":"orc"}"#).is_empty()
         );
         assert!(!wanted(r#"{"bucket":"bkt","format":"json"}"#));
+        let parquet = |schema: &str| {
+            let options = r#"{"mode":"interval","bucket":"bkt","interval_ms":30000,"format":"parquet","schema":S}"#;
+            check(&options.replace('S', schema)).len()
+        };
+        assert_eq!(parquet(r#"{"type":"record","name":"r","fields":[{"name":"a","type":"long"}]}"#), 0);
+        assert_eq!((parquet("null"), parquet(r#""int""#), parquet("{}")), (1, 1, 1));
     }
 }
