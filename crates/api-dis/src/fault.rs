@@ -55,7 +55,7 @@ pub fn of(error: &Error) -> Fault {
         K::NotFound(Noun::App) => refuse("DIS.4332", "app not found."),
         K::NotFound(Noun::Tag) => refuse("DIS.4604", "The key does not exist."),
         K::NotFound(_) => refuse("DIS.4603", format!("The resource does not exist. {why}")),
-        K::Exists(Noun::Stream) => refuse("DIS.4307", "The stream already exists."),
+        K::Exists(Noun::Stream) => refuse("DIS.4307", format!("The stream already exists. {why}")),
         K::Exists(Noun::App) => refuse("DIS.4330", "app already exist."),
         K::Exists(_) => refuse("DIS.4300", format!("Request error. {why}")),
         K::InvalidState => refuse("DIS.4205", "Stream is not running."),

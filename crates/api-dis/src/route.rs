@@ -138,8 +138,8 @@ fn fits<'p>(pattern: &'static str, parts: &[&'p str]) -> Option<Vec<(&'static st
 mod tests {
     use super::*;
 
-    fn action(method: Method, path: &str) -> Option<(&'static str, String)> {
-        let found = find(&method, path)?;
+    fn action(method: &Method, path: &str) -> Option<(&'static str, String)> {
+        let found = find(method, path)?;
         let names: Vec<_> = found.names.iter().map(|(n, v)| format!("{n}={v}")).collect();
         Some((found.action, names.join(",")))
     }
@@ -149,7 +149,7 @@ mod tests {
         for (method, version, pattern, name) in ROWS {
             let path = pattern.replace(['{', '}'], "");
             for end in ["", "/"] {
-                let found = action(method.clone(), &format!("/{version}/p1/{path}{end}"));
+                let found = action(method, &format!("/{version}/p1/{path}{end}"));
                 assert_eq!(found.map(|f| f.0), Some(*name), "{method} {path}{end}");
             }
             assert!(ACTIONS.contains(name), "{name}");
@@ -161,15 +161,15 @@ mod tests {
 
     #[test]
     fn the_spellings_of_older_sdks() {
-        let task = |path: &str| action(Method::GET, path);
+        let task = |path: &str| action(&Method::GET, path);
         assert_eq!(
             task("/v2/p/stream/s/transfer-tasks/t/"),
             Some(("ShowTransferTask", "stream_name=s,task_name=t".into()))
         );
         assert_eq!(task("/v2/p/stream/s"), None, "only dump tasks are spelled so");
-        assert_eq!(action(Method::PUT, "/v2/p/streams/a%2Fb/update").unwrap().1, "stream_name=a/b");
+        assert_eq!(action(&Method::PUT, "/v2/p/streams/a%2Fb/update").unwrap().1, "stream_name=a/b");
         assert_eq!(
-            action(Method::DELETE, "/v2/p/stream/id/tags/k%C3%A9y").unwrap().1,
+            action(&Method::DELETE, "/v2/p/stream/id/tags/k%C3%A9y").unwrap().1,
             "stream_id=id,key=kéy"
         );
     }

@@ -19,7 +19,7 @@ pub const OPERATION: Operation = Operation {
         Field::new("failed_record_count", Ty::Int),
         Field::new("records", Ty::List(&Ty::Object(PLACED))),
     ],
-    note: "Up to 500 records of up to 1 MiB; 8 MiB altogether. JSON, or protobuf as the older SDKs send it; `Content-Encoding` lz4, \
+    note: "Up to 10,000 records (the older SDKs send a thousand for each partition) of up to 1 MiB; 8 MiB altogether. JSON, or protobuf as the older SDKs send it; `Content-Encoding` lz4, \
            snappy or zstd. The records of one partition are one batch of its topic, and what is answered is in the log. A record \
            that is not taken says so by itself. `stream_id` counts where there is no stream of the name.",
 };

@@ -1,12 +1,11 @@
 //! `GET /v2/{project_id}/streams/{stream_name}/partitions/{partition_id}/metrics`: the same of one partition.
 
-use super::show_stream_metrics::{labels, minutes, shown};
+use super::show_stream_metrics::{Take, labels, minutes, shown};
 use crate::fault::no_partition;
 use crate::records::partitions;
 use crate::request::Ask;
 use crate::tables::METRICS;
 use api::{Field, Operation, Outcome, Params, Reply, Ty};
-use model::DisCounts;
 
 /// Its fields.
 pub const OPERATION: Operation = Operation {
@@ -23,7 +22,7 @@ pub const OPERATION: Operation = Operation {
     note: "With `label_list` the answer has a `metrics_list`, as for a stream.",
 };
 
-const LABELS: &[(&str, fn(&DisCounts) -> u64)] = &[
+const LABELS: &[(&str, Take)] = &[
     ("total_put_bytes_per_partition", |c| c.put_bytes),
     ("total_get_bytes_per_partition", |c| c.get_bytes),
     ("total_put_records_per_partition", |c| c.put_records),

@@ -75,10 +75,10 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
     let rest: Vec<_> = s.partitions.iter().filter(|p| start.is_none_or(|start| p.index > start)).collect();
     let page = rest.get(..limit.min(rest.len())).unwrap_or_default();
     let shown: Vec<Value> = page.iter().map(|p| partition(&s, p, &ends, ask.now())).collect();
-    Ok(Reply::from(view(&s, shown, rest.len() > page.len(), ask.now())))
+    Ok(Reply::from(view(&s, &shown, rest.len() > page.len(), ask.now())))
 }
 
-fn view(s: &DisStream, partitions: Vec<Value>, has_more: bool, now: Timestamp) -> Value {
+fn view(s: &DisStream, partitions: &[Value], has_more: bool, now: Timestamp) -> Value {
     let state = |wanted| s.partitions.iter().filter(|p| s.state_of(p, now) == wanted).count();
     let (active, deleted) = (state(PartitionState::Active), state(PartitionState::Deleted));
     let mut view = json!({

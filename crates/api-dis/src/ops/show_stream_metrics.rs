@@ -30,7 +30,8 @@ const LONGEST_S: i64 = 7 * 24 * 3600;
 /// Labels of a list at most.
 const MOST_LABELS: usize = 20;
 
-type Take = fn(&DisCounts) -> u64;
+/// What a label takes of a minute's sums.
+pub type Take = fn(&DisCounts) -> u64;
 
 const LABELS: &[(&str, Take)] = &[
     ("total_put_bytes_per_stream", |c| c.put_bytes),

@@ -228,6 +228,6 @@ mod tests {
         for _ in 0..=MOST_RECORDS {
             put_bytes(&mut out, 2, b"");
         }
-        assert!(read(&out.into()).unwrap_err().contains("500 records"));
+        assert!(read(&out.into()).unwrap_err().contains("10000 records"));
     }
 }

@@ -96,7 +96,7 @@ pub fn words(refusal: DisRefusal) -> (&'static str, &'static str) {
     match refusal {
         DisRefusal::NoPartition => ("DIS.4302", "Partition does not exist."),
         DisRefusal::Throttled => ("DIS.4303", "Exceeded traffic control limit."),
-        // SDKs put such records again.
-        DisRefusal::Failed => ("DIS.5000", "System error."),
+        // The code by which SDKs put a record again.
+        DisRefusal::Failed => ("DIS.5250", "System error."),
     }
 }

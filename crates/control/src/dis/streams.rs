@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{AutoScale, DisData, DisKind, DisStatus, DisStream, DisStreamId, PartitionChange, Timestamp};
 
 use super::{Tags, has_schema, pace};
 use crate::ends::taken;
+use crate::whose::STREAMS;
 use crate::{Caller, Cluster, Control, Error, ErrorKind, Noun, Result};
 
 /// Partitions of a stream.
@@ -23,6 +25,10 @@ const SEGMENT_MS: &str = "3600000";
 /// Scalings that the product allows in an hour.
 const SCALINGS: usize = 5;
 const HOUR_US: i64 = 3_600_000_000;
+
+/// How often it is asked whether a topic is ready, and how long it is waited in between.
+const READY_TRIES: u32 = 100;
+const READY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A stream to make.
 #[derive(Debug, Clone)]
@@ -74,7 +80,7 @@ impl Control {
         let mut stream = DisStream {
             id: DisStreamId(self.0.random.alphanumeric(19)),
             account: c.account.clone(),
-            topic: format!("dis.{}.{}", c.account, new.name),
+            topic: format!("{STREAMS}{}.{}", c.account, new.name),
             name: new.name,
             status: DisStatus::Creating,
             kind: new.kind,
@@ -147,6 +153,7 @@ impl Control {
             }
             Err(_) => return Err(Error::new(ErrorKind::Unreachable, "the cluster did not answer")),
         }
+        self.wait_for_partitions(&s.topic, s.partitions.len()).await?;
         let running = |s: &mut DisStream| {
             if s.status == DisStatus::Creating {
                 s.status = DisStatus::Running;
@@ -154,6 +161,37 @@ impl Control {
             Ok::<_, Error>(())
         };
         self.changed(&s.id, running).await
+    }
+
+    /// A cluster says that a topic is made, or has grown, before it is ready to take records.
+    async fn wait_for_partitions(&self, topic: &str, wanted: usize) -> Result<()> {
+        let own = Cluster::default();
+        let mut last = Ok(Vec::new());
+        for _ in 0..READY_TRIES {
+            last = self.answered(self.0.streams.ends(&own, topic), Noun::Stream).await;
+            if last.as_ref().is_ok_and(|ends| ends.len() >= wanted) {
+                return Ok(());
+            }
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+        let words = match last {
+            Ok(_) => format!("the topic {topic} does not have its partitions yet"),
+            Err(e) => e.message,
+        };
+        Err(Error::new(ErrorKind::Unreachable, words))
+    }
+
+    /// A cluster says that a topic is removed before its name is free.
+    async fn wait_until_gone(&self, topic: &str) -> Result<()> {
+        let (own, names) = (Cluster::default(), [topic.to_owned()]);
+        for _ in 0..READY_TRIES {
+            let found = self.answered(self.0.streams.topics(&own, Some(&names)), Noun::Topic).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+        Err(Error::new(ErrorKind::Unreachable, format!("the topic {topic} is not gone yet")))
     }
 
     async fn changed(
@@ -288,6 +326,7 @@ impl Control {
         })?;
         if wanted > there {
             self.answered(self.0.streams.grow_topic(&own, &before.topic, wanted), Noun::Stream).await?;
+            self.wait_for_partitions(&before.topic, after.partitions.len()).await?;
         }
         let change = move |s: &mut DisStream| {
             s.rescale(target, now, auto);
@@ -334,6 +373,7 @@ impl Control {
             Ok(()) | Err(Error { kind: ErrorKind::NotFound(_), .. }) => {}
             Err(e) => return Err(e),
         }
+        self.wait_until_gone(&s.topic).await?;
         self.0.store.remove_dis_stream(&s.id).await?;
         self.0.dis.forget(&s.id);
         Ok(())

@@ -34,14 +34,14 @@ pub async fn append(
     topic: &str,
     parts: Vec<(i32, Vec<LogRecord>)>,
 ) -> Vec<Result<Vec<i64>>> {
-    let mut out = Vec::with_capacity(parts.len());
-    for (partition, records) in parts {
+    // Together: where each append waits for the disk, they share the wait.
+    let one = async |(partition, records): (i32, Vec<LogRecord>)| {
         let records: Vec<Record> = records.into_iter().map(into_record).collect();
         let appended = broker.append(topic, partition, &records).await;
         let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
-        out.push(appended.map(|base| (base..base + count).collect()).map_err(|e| fail(topic, &e)));
-    }
-    out
+        appended.map(|base| (base..base + count).collect()).map_err(|e| fail(topic, &e))
+    };
+    futures_util::future::join_all(parts.into_iter().map(one)).await
 }
 
 fn into_record(r: LogRecord) -> Record {
@@ -93,7 +93,21 @@ pub fn append_to_cluster(
     topic: &str,
     parts: &[(i32, Vec<LogRecord>)],
 ) -> Vec<Result<Vec<i64>>> {
-    parts.iter().map(|(partition, records)| append_part(admin, topic, *partition, records)).collect()
+    let mut down: Option<String> = None;
+    let one = |(partition, records): &(i32, Vec<LogRecord>)| {
+        // One wait for a cluster that does not answer is enough.
+        if let Some(words) = &down {
+            return Err(Error::new(ErrorKind::Unavailable, words.clone()));
+        }
+        let appended = append_part(admin, topic, *partition, records);
+        if let Err(e) = &appended
+            && e.kind() == ErrorKind::Unavailable
+        {
+            down = Some(e.to_string());
+        }
+        appended
+    };
+    parts.iter().map(one).collect()
 }
 
 fn append_part(admin: &KafkaAdmin, topic: &str, partition: i32, records: &[LogRecord]) -> Result<Vec<i64>> {
