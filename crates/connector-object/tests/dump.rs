@@ -388,7 +388,11 @@ async fn large(peer: &Peer) {
         note(&mut journal, sink.as_mut());
         let files = place.files();
         let whole = |p: i32| {
-            files.iter().filter(|(k, _)| k.contains(&format!("-{p:010}_"))).map(|(_, t)| t.len()).sum::<usize>()
+            files
+                .iter()
+                .filter(|(k, _)| k.contains(&format!("-{p:010}_")))
+                .map(|(_, t)| t.len())
+                .sum::<usize>()
         };
         assert_eq!([whole(0), whole(1)], wanted, "{compression} {budget}");
         assert!(budget < 64 << 20 || files.len() == 2, "one file for each split and interval");

@@ -7,8 +7,8 @@
 
 use connector::records::Mark;
 use model::{
-    DisStream, DisStreamId, EndKind, OnFailure, Pipeline, PipelineDirection, PipelineEnd, PipelineId, PipelineStatus,
-    Timestamp,
+    DisStream, DisStreamId, EndKind, OnFailure, Pipeline, PipelineDirection, PipelineEnd, PipelineId,
+    PipelineStatus, Timestamp,
 };
 use std::collections::BTreeMap;
 use store::{PipelineMark, PipelineNeeds, PipelineOrder};

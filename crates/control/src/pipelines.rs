@@ -8,7 +8,8 @@ use serde_json::Value;
 use store::{PipelineNeeds, PipelineOrder};
 
 use crate::ends::{
-    KafkaSink, KafkaSource, aside_of, check_name, check_words, copy_of, page_of, refuse_problems, taken, with_option,
+    KafkaSink, KafkaSource, aside_of, check_name, check_words, copy_of, page_of, refuse_problems, taken,
+    with_option,
 };
 use crate::flows::check_attributes;
 use crate::nouns::{DUMP, SYNC};

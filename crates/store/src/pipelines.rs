@@ -147,7 +147,8 @@ impl Store {
             refuse_if_full(count, *most, "dump tasks of a stream", &p.account)?;
         }
         for m in &needs.marks {
-            let sql = "INSERT INTO pipeline_marks (pipeline, topic, part, next, mark) VALUES ($1, $2, $3, $4, $5)";
+            let sql =
+                "INSERT INTO pipeline_marks (pipeline, topic, part, next, mark) VALUES ($1, $2, $3, $4, $5)";
             tx.execute(sql, values![id, &*m.topic, i64::from(m.partition), m.next, &*m.text]).await?;
         }
         tx.commit().await

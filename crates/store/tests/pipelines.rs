@@ -88,7 +88,7 @@ fn pipeline(id: &str, sink: Option<&str>) -> Pipeline {
 }
 
 fn needs() -> PipelineNeeds {
-    PipelineNeeds { worked: true, topics: vec![], per_account: 0 }
+    PipelineNeeds { worked: true, topics: vec![], per_account: 0, ..PipelineNeeds::default() }
 }
 
 fn mark(partition: i32, next: i64) -> PipelineMark {

@@ -4,7 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use columnar::{Compression, Decoder, Format, Options, ParquetOptions, ParquetWriter, Record, Reject, Schema, Unknown};
+use columnar::{
+    Compression, Decoder, Format, Options, ParquetOptions, ParquetWriter, Record, Reject, Schema, Unknown,
+};
 use connector::records::{Batch, Refused};
 use connector::{Error, ErrorKind, Result};
 

@@ -128,11 +128,11 @@ fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
     };
     let parquet = raw.format == "parquet";
     let (form, extension, content_type) = match raw.format.as_str() {
-        "text" => text(&mut bad, &raw),
+        "text" => lines(&mut bad, &raw),
         "parquet" => columns(&mut bad, &raw),
         _ => {
             bad.push(problem("format", "must be text or parquet"));
-            text(&mut bad, &raw)
+            lines(&mut bad, &raw)
         }
     };
     if !parquet && (raw.schema.is_some() || raw.csv_delimiter.is_some()) {
@@ -156,7 +156,7 @@ fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
 /// What a file is made of, its extension, its type.
 type Made = (Form, &'static str, &'static str);
 
-fn text(bad: &mut Vec<Problem>, raw: &Raw) -> Made {
+fn lines(bad: &mut Vec<Problem>, raw: &Raw) -> Made {
     let (packing, extension, content_type) = match raw.compression.as_deref() {
         None | Some("none") => (Packing::None, "txt", "text/plain"),
         Some("gzip") => (Packing::Gzip, "txt.gz", "application/gzip"),
@@ -235,7 +235,8 @@ mod tests {
         );
         assert!(!wanted(r#"{"bucket":"bkt","format":"json"}"#));
         let parquet = |schema: &str| {
-            let options = r#"{"mode":"interval","bucket":"bkt","interval_ms":30000,"format":"parquet","schema":S}"#;
+            let options =
+                r#"{"mode":"interval","bucket":"bkt","interval_ms":30000,"format":"parquet","schema":S}"#;
             check(&options.replace('S', schema)).len()
         };
         assert_eq!(parquet(r#"{"type":"record","name":"r","fields":[{"name":"a","type":"long"}]}"#), 0);
