@@ -131,7 +131,8 @@ impl Reader {
         let t = match word {
             "record" | "error" => return self.record(o, space, depth).map(|t| (t, false)),
             "enum" => {
-                if !o.get("symbols").is_some_and(|s| s.as_array().is_some_and(|s| !s.is_empty())) {
+                let symbols = o.get("symbols").and_then(Value::as_array);
+                if symbols.is_none_or(Vec::is_empty) {
                     return Err(wrong("an enum needs symbols"));
                 }
                 self.name(o, space, Some(DataType::Utf8))?;

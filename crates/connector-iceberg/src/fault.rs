@@ -13,6 +13,7 @@ pub(crate) fn wrap(e: Error) -> iceberg::Error {
 }
 
 /// The crate's error for us; `what` was being done.
+#[allow(clippy::needless_pass_by_value, reason = "it goes where errors are mapped")]
 pub(crate) fn unwrap(e: iceberg::Error, what: &str) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&e);
     while let Some(c) = cause {

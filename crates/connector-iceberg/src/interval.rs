@@ -4,7 +4,7 @@
 //! found and removed as a whole. Before the first of them there is a *note*, a small file `<pipeline>/<commit>.json` in the staging place, which names
 //! the splits and the marks that they had: whoever takes over finds it, and can tell when the commit can't come any more ([`sweep`]).
 //!
-//! The staging place is `staging/` below the table, or what the options say; then the files are written there first and put to
+//! The staging place is `metadata/staging/` below the table, or what the options say; then the files are written there first and put to
 //! the table's folder right before the commit.
 
 use std::collections::BTreeMap;
@@ -78,7 +78,7 @@ impl Places {
             data: data.map_or_else(|| format!("{location}/data/"), |d| format!("{d}/")),
             staging: match staging {
                 Some(s) => format!("{s}/{pipeline}/"),
-                None => format!("{location}/staging/{pipeline}/"),
+                None => format!("{location}/metadata/staging/{pipeline}/"),
             },
             staged: staging.is_some(),
         }

@@ -30,6 +30,7 @@ mod expire;
 mod fault;
 mod files;
 mod interval;
+mod look;
 mod marks;
 mod options;
 mod schema;
@@ -37,5 +38,6 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
+pub use look::{Found, look, probe};
 pub use options::{check_connection, check_sink};
-pub use sink::{Found, look, probe, sink};
+pub use sink::sink;

@@ -1,8 +1,8 @@
 //! The sink: rows gather in columns, go to files when there are many, and become a snapshot when the interval is over.
 
+mod table;
+
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use columnar::{Change as SchemaChange, Decoder, Record, Reject, RowError, SchemaRef};
@@ -11,78 +11,19 @@ use connector::records::{
 };
 use connector::{Error, ErrorKind, Result};
 use iceberg::table::Table;
-use iceberg::{TableRequirement, TableUpdate};
 use runtime::Lease;
 
-use crate::catalogue::{Catalogue, Change, NewTable, Refusal};
+use crate::catalogue::Catalogue;
 use crate::commit::{Job, Lost, Seats};
+use crate::expire;
 use crate::files::Files;
 use crate::interval::{self, Interval, Places, Style};
+use crate::look::{Found, absent};
 use crate::marks::{self, Marks};
-use crate::options::{self, Connection, Create, Plan};
-use crate::{expire, schema};
+use crate::options::{self, Connection, Plan};
 
 /// Columns that are held before they go to files.
 const MOST_HELD: usize = 32 << 20;
-/// Attempts to change a table's schema.
-const EVOLVE_ATTEMPTS: u32 = 8;
-/// How long [`look`] takes at most.
-const LOOK: Duration = Duration::from_secs(5);
-
-/// What an endpoint leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
-    /// The table is there.
-    Table,
-    /// The database (namespace) is, the table is not.
-    NoTable,
-    /// Not even the database.
-    NoDatabase,
-}
-
-/// Asks the catalogue for database and table, and the store for its bucket; makes nothing.
-///
-/// # Errors
-/// `Denied`, `Unavailable`, `Unacceptable` bad options, `NotFound` no bucket.
-pub async fn look(endpoint: &Endpoint) -> Result<Found> {
-    let (connection, plan) = options::read(endpoint)?;
-    let files = connection.files()?;
-    let catalogue = connection.catalogue(&files)?;
-    let asking = async {
-        if let Some(table) = catalogue.load(&plan.ident).await? {
-            files.probe(table.metadata().location()).await?;
-            return Ok(Found::Table);
-        }
-        if connection.warehouse().contains("://") {
-            files.probe(connection.warehouse()).await?;
-        }
-        let there = catalogue.has_namespace(plan.ident.namespace()).await?;
-        Ok(if there { Found::NoTable } else { Found::NoDatabase })
-    };
-    let none = |_| Error::new(ErrorKind::Unavailable, "the catalogue gave no answer within 5 s");
-    tokio::time::timeout(LOOK, asking).await.map_err(none)?
-}
-
-/// Can records be written? A table that would be made need not be there.
-///
-/// # Errors
-/// As [`look`]; `NotFound` with the words `no such database` or `no such table`.
-pub async fn probe(endpoint: &Endpoint) -> Result<()> {
-    let (_, plan) = options::read(endpoint)?;
-    match look(endpoint).await? {
-        Found::Table => Ok(()),
-        Found::NoTable | Found::NoDatabase if plan.create.is_some() => Ok(()),
-        missing => Err(absent(&plan, missing)),
-    }
-}
-
-fn absent(plan: &Plan, missing: Found) -> Error {
-    let what = match missing {
-        Found::NoDatabase => format!("no such database: {}", plan.ident.namespace()),
-        _ => format!("no such table: {}", plan.ident),
-    };
-    Error::new(ErrorKind::NotFound, what)
-}
 
 /// A sink that appends to a table.
 ///
@@ -183,59 +124,6 @@ impl IcebergSink {
         self.target.as_ref().ok_or_else(|| Error::new(ErrorKind::Other, "the table was not opened"))
     }
 
-    /// Loads the table; makes it where the options say how.
-    async fn load(&mut self) -> Result<()> {
-        let table = match (self.catalogue.load(&self.plan.ident).await?, &self.plan.create) {
-            (Some(table), _) => table,
-            (None, Some(create)) => self.create(create).await?,
-            (None, None) => {
-                let there = self.catalogue.has_namespace(self.plan.ident.namespace()).await?;
-                return Err(absent(&self.plan, if there { Found::NoTable } else { Found::NoDatabase }));
-            }
-        };
-        self.adopt(table)
-    }
-
-    async fn create(&self, create: &Create) -> Result<Table> {
-        let namespace = self.plan.ident.namespace();
-        if !self.catalogue.has_namespace(namespace).await? {
-            self.catalogue.create_namespace(namespace).await?;
-        }
-        let schema = schema::of_arrow(&create.schema)?;
-        let spec = schema::spec(&schema, &create.partition)?;
-        let properties = create.properties.clone();
-        let table = self
-            .catalogue
-            .create(NewTable { ident: self.plan.ident.clone(), schema, spec, properties })
-            .await?;
-        tracing::info!(table = %self.plan.ident, "made an Iceberg table");
-        Ok(table)
-    }
-
-    /// Works with this table from now on. Columns must be empty if its schema is another.
-    fn adopt(&mut self, table: Table) -> Result<()> {
-        let metadata = table.metadata();
-        let columns = Arc::new(schema::to_arrow(metadata.current_schema())?);
-        let places = Places::new(metadata, self.plan.staging.as_deref(), &self.context.pipeline);
-        let same = self.target.as_ref().is_some_and(|t| t.columns == columns);
-        self.target = Some(Target { table, columns, places });
-        if !same {
-            for split in self.lines.keys().cloned().collect::<Vec<_>>() {
-                let decoder = self.decoder()?;
-                if let Some(line) = self.lines.get_mut(&split) {
-                    line.decoder = decoder;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn decoder(&self) -> Result<Decoder> {
-        let columns = self.target()?.columns.clone();
-        let made = Decoder::new(columns, &self.plan.records);
-        made.map_err(|e| Error::new(ErrorKind::Unacceptable, format!("{}: {e}", self.plan.ident)))
-    }
-
     /// Reads a unit's records into its split's columns.
     fn take(&mut self, unit: &Unit, hopeless: &HashMap<usize, String>) -> Result<Took> {
         let split = unit.batch.split();
@@ -268,40 +156,6 @@ impl IcebergSink {
         }
         line.pending |= line.decoder.len() > before;
         Ok(Took::All(refused))
-    }
-
-    /// Changes the table's schema so that these fit.
-    async fn evolve(&mut self, changes: &[SchemaChange]) -> Result<()> {
-        for _ in 0..EVOLVE_ATTEMPTS {
-            let loaded = self.catalogue.load(&self.plan.ident).await?;
-            let table = loaded.ok_or_else(|| absent(&self.plan, Found::NoTable))?;
-            let metadata = table.metadata();
-            let last = metadata.last_column_id();
-            let Some(next) = schema::evolved(metadata.current_schema(), changes, last)? else {
-                return self.adopt(table);
-            };
-            let requirements = vec![
-                TableRequirement::UuidMatch { uuid: metadata.uuid() },
-                TableRequirement::CurrentSchemaIdMatch { current_schema_id: metadata.current_schema_id() },
-                TableRequirement::LastAssignedFieldIdMatch { last_assigned_field_id: last },
-            ];
-            let updates = vec![
-                TableUpdate::AddSchema { schema: next },
-                TableUpdate::SetCurrentSchema { schema_id: -1 },
-            ];
-            match self.catalogue.commit(&table, Change { requirements, updates }).await {
-                Ok(()) => {
-                    let words: Vec<_> = changes.iter().map(ToString::to_string).collect();
-                    tracing::info!(table = %self.plan.ident, changes = words.join(", "), "changed a table's schema");
-                }
-                Err(Refusal::Failed(e)) => return Err(e),
-                // Loading it again tells.
-                Err(Refusal::Conflict | Refusal::Unknown(_)) => {
-                    tokio::time::sleep(Duration::from_millis(100)).await
-                }
-            }
-        }
-        Err(Error::new(ErrorKind::Throttled, "other writers keep changing the table's schema"))
     }
 
     fn held(&self) -> usize {

@@ -220,7 +220,7 @@ async fn conforms(world: &World, name: &str) {
     // Nothing is left beside data and metadata.
     let table = world.table().await.unwrap();
     let (connection, _) = options::read(&world.endpoint()).unwrap();
-    let staging = format!("{}/staging/", table.metadata().location());
+    let staging = format!("{}/metadata/staging/", table.metadata().location());
     let left = connection.files().unwrap().list(&staging).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -269,6 +269,49 @@ fn the_contract_on_postgresql_and_s3() {
         let staged = World { options: staged.options.replace("\"t\"", "\"t2\""), ..staged };
         conforms(&staged, "staged").await;
         let wrong = World::at(&connection, Some("wrong-word"), "");
+        let error = crate::look(&wrong.endpoint()).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Denied && !error.to_string().contains("wrong-word"), "{error}");
+    });
+}
+
+/// A REST catalogue that hands out tokens; and between us and it, one that makes commits and loses their answers.
+#[test]
+fn the_contract_on_a_rest_catalogue() {
+    let lake = match testkit::peers::seaweedfs_lake() {
+        Ok(lake) => lake,
+        Err(why) => return eprintln!("SKIPPED: {why}"),
+    };
+    let connection = |uri: &str| {
+        format!(
+            r#"{{"uri":"{uri}","client_id":"{key}","warehouse":"lake","s3":{{"url":"{}","access_key_id":"{key}"}}}}"#,
+            lake.weed.url,
+            key = lake.weed.access_key
+        )
+    };
+    let secret = format!(r#"{{"catalog":"{key}","s3":"{key}"}}"#, key = lake.weed.secret_key);
+    // This store takes nothing but data and metadata below a table.
+    lake.weed.client.create_bucket("dump").unwrap();
+    let staging = r#""staging":"s3://dump/on-its-way","#;
+    run(async {
+        let world = World::at(&connection(&lake.catalogue), Some(&secret), staging);
+        conforms(&world, "rest").await;
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let to = lake.catalogue.trim_start_matches("http://").parse().unwrap();
+        let proxy = testkit::Proxy::start(listen, to, testkit::Mode::Http).await.unwrap();
+        let lossy = World::at(&connection(&format!("http://{}", proxy.addr)), Some(&secret), staging);
+        let lossy = World { options: lossy.options.replace("\"t\"", "\"t2\""), ..lossy };
+        let mut sink = lossy.sink(desk());
+        take_over(&mut *sink, &[split(0)]).await.unwrap();
+        proxy.add("match=POST match=/tables/t2 every=2 do=drop-response").unwrap();
+        proxy.add("match=POST match=/tables/t2 every=3 do=status:500").unwrap();
+        for round in 0..6 {
+            sink.write(numbered(&split(0), round * 5, 5)).await.unwrap();
+            sink.flush().await.unwrap();
+        }
+        assert!(proxy.fired().iter().all(|n| *n > 0), "{:?}", proxy.fired());
+        let rows: Vec<_> = lossy.numbers().await.into_iter().map(|r| r.3).collect();
+        assert_eq!((rows, lossy.snapshots().await), ((0..30).collect(), 6));
+        let wrong = World::at(&connection(&lake.catalogue), Some(r#"{"catalog":"wrong-word","s3":"x"}"#), "");
         let error = crate::look(&wrong.endpoint()).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Denied && !error.to_string().contains("wrong-word"), "{error}");
     });

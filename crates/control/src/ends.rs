@@ -140,7 +140,8 @@ impl Control {
             return Ok(made(end.address.clone(), end.secret.clone()));
         }
         match end.kind {
-            EndKind::Kafka | EndKind::Http => Ok(made(String::new(), None)),
+            // The server's own.
+            EndKind::Kafka | EndKind::Http | EndKind::Iceberg => Ok(made(String::new(), None)),
             EndKind::Bucket => {
                 let missing = || Error::new(ErrorKind::Invalid, "the options of a bucket name none");
                 let store = self.resolve_bucket(&bucket_named(&end.options).ok_or_else(missing)?).await?;

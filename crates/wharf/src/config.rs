@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use broker::BrokerConfig;
 pub use connections::ConnectionConfig;
-pub use sections::{AccountConfig, Config, LogFormat, SecretSource};
+pub use sections::{AccountConfig, Config, LogFormat, ObjectStoreConfig, SecretSource};
 pub use size::{Age, parse_age, parse_size};
 
 /// One thing that is wrong with a configuration.

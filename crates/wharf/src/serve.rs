@@ -193,7 +193,7 @@ pub async fn start(config: &Config) -> Result<Running, String> {
     .await
     .map_err(|e| format!("can't start the engine: {e}"))?;
     let engine = Engines { tasks, pipelines: Arc::default() };
-    let connectors = Arc::new(streams::Connectors::new(key.clone()));
+    let connectors = Arc::new(streams::Connectors::new(key.clone(), catalogue::lake(&config.data_dir)?));
     let parts = Parts {
         store: store.clone(),
         clock: Clock::system(),

@@ -71,6 +71,7 @@ pub(crate) struct Sql {
 }
 
 /// What an error of the database means.
+#[allow(clippy::needless_pass_by_value, reason = "it goes where errors are mapped")]
 fn fault(e: sqlx::Error) -> Error {
     let kind = match &e {
         sqlx::Error::Database(d) => match d.code().as_deref() {

@@ -321,6 +321,85 @@ fn a_split_that_is_lost_in_mid_interval_is_written_by_its_next_owner_only() {
     });
 }
 
+#[test]
+fn a_split_that_is_lost_with_rows_in_files_ends_the_run_and_leaves_nothing() {
+    run(async {
+        let world = World::local("");
+        let mut old = world.sink(desk());
+        take_over(&mut *old, &[split(0), split(1)]).await.unwrap();
+        let text = "x".repeat(60_000);
+        let mut at = 0;
+        while !world.files().await.iter().any(|f| f.contains("staging/")) {
+            let value = format!(r#"{{"n":{at},"s":"{text}"}}"#);
+            for p in 0..2 {
+                old.write(unit(&split(p), at, &[value.as_str(); 20])).await.unwrap();
+            }
+            at += 20;
+            assert!(at < 10_000, "nothing goes to files");
+        }
+        old.close(&[split(1)]).await;
+        assert_eq!(old.flush().await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert!(old.settled().is_empty());
+        let left = world.files().await;
+        assert!(!left.iter().any(|f| f.contains("staging/") || f.ends_with(".parquet")), "{left:?}");
+        let mut new = world.sink(desk());
+        let marks = take_over(&mut *new, &[split(0), split(1)]).await.unwrap();
+        assert!(marks.iter().all(|m| m.next == 0));
+    });
+}
+
+#[test]
+fn a_store_that_fails_costs_time_and_no_row() {
+    let weed = match testkit::peers::seaweedfs() {
+        Ok(weed) => weed,
+        Err(why) => return eprintln!("SKIPPED: {why}"),
+    };
+    weed.client.create_bucket("lake").unwrap();
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let proxy = testkit::Proxy::start(listen, weed.client.addr, testkit::Mode::Http).await.unwrap();
+        let connection = format!(
+            r#"{{"uri":"sqlite:{}/c.db","warehouse":"s3://lake/w","s3":{{"url":"http://{}","access_key_id":"{}"}}}}"#,
+            dir.path().display(),
+            proxy.addr,
+            weed.access_key
+        );
+        let world = World::at(&connection, Some(&weed.secret_key), "");
+        take_over(&mut *world.sink(desk()), &[split(0)]).await.unwrap();
+        for (seed, rules) in (1..).zip([
+            &["match=PUT every=4 do=drop-response", "match=GET every=7 do=reset"][..],
+            &["permille=150 do=status:503", "permille=100 do=reset"],
+            &["match=PUT permille=300 do=cut-request:50", "match=DELETE every=2 do=status:500"],
+        ]) {
+            proxy.clear();
+            proxy.seed(seed);
+            rules.iter().for_each(|r| proxy.add(r).unwrap());
+            let (mut lives, upto) = (0, i64::try_from(seed).unwrap() * 40);
+            loop {
+                lives += 1;
+                assert!(lives < 100, "no life came through");
+                let mut sink = world.sink(desk());
+                let life = async {
+                    let mut at = take_over(&mut *sink, &[split(0)]).await?[0].next;
+                    while at < upto {
+                        sink.write(numbered(&split(0), at, 8)).await?;
+                        at += 8;
+                        sink.flush().await?;
+                    }
+                    Ok::<_, Error>(())
+                };
+                if life.await.is_ok() {
+                    break;
+                }
+            }
+            assert!(proxy.fired().iter().sum::<u64>() > 0);
+        }
+        proxy.clear();
+        once(&world, 1, 120).await;
+    });
+}
+
 /// Lives that end anywhere, with every fault there is; the journal is as old as it may be.
 async fn die_often(world: &World, seed: u64) {
     use Fault::{Conflicts, DiesAfter, DiesBefore, Fails, LosesAnswer, MakesItLate, None};

@@ -135,4 +135,13 @@ embedded = true
 # kind = "bucket"
 # object_store = "minio"
 # bucket = "events"
+# [[connection]]
+# id = "lake"
+# kind = "iceberg"                  # an Iceberg catalogue; without a uri the server's own, under data_dir/lakehouse
+# uri = "postgres://app@db/catalog" # "sqlite:/path/catalog.db", "https://rest-catalogue/api"
+# catalog_name = "wharf"
+# warehouse = "s3://tables/warehouse"
+# object_store = "minio"            # for s3:// paths
+# password_env = "CATALOG_PASSWORD" # or the token of a REST catalogue
+# interval_seconds = 60             # between snapshots, for tasks of the CKafka API
 "#;

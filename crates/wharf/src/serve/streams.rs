@@ -40,13 +40,15 @@ pub struct Connectors {
     key: SealKey,
     /// The server's own cluster; known once the broker is up.
     own: OnceLock<Own>,
+    /// The server's own lakehouse, as its connector reads it.
+    lake: String,
     admins: Mutex<HashMap<Vec<u8>, Arc<KafkaAdmin>>>,
 }
 
 impl Connectors {
-    /// `key` opens sealed secrets.
-    pub fn new(key: SealKey) -> Self {
-        Self { key, own: OnceLock::new(), admins: Mutex::default() }
+    /// `key` opens sealed secrets; `lake` is the connection of the server's own lakehouse.
+    pub fn new(key: SealKey, lake: String) -> Self {
+        Self { key, own: OnceLock::new(), lake, admins: Mutex::default() }
     }
 
     /// Tells which cluster is the server's own. The first word counts.
@@ -79,7 +81,10 @@ impl Connectors {
             let own = self.own()?.endpoint.clone();
             return Ok(Endpoint { options: end.options.clone(), ..own });
         }
-        let (connection, options) = (end.connection.clone(), end.options.clone());
+        let (mut connection, options) = (end.connection.clone(), end.options.clone());
+        if end.kind == EndKind::Iceberg && connection.is_empty() {
+            connection.clone_from(&self.lake);
+        }
         Ok(Endpoint { connection, secret: self.open(end.secret.as_ref())?, options })
     }
 
