@@ -6,12 +6,13 @@
 //! place that says which of the product's codes a refusal of `control` becomes.
 //!
 //! Records are another matter: there are many, and their bytes must not become a tree of JSON values. [`records`] reads and
-//! writes them directly, as JSON or protobuf, compressed or not, and has the cursors.
+//! writes them directly, as JSON or protobuf, compressed or not, and has the cursors. [`memory`] bounds what is held of them at once.
 //!
 //! # What it is not
 //! It keeps nothing and does no I/O. What it knows of the log is positions. It verifies no signature; that is the kit's.
 
 mod fault;
+mod memory;
 mod ops;
 mod records;
 mod request;
@@ -56,13 +57,14 @@ pub struct DumpSettings {
 pub struct DisDoor {
     control: Control,
     settings: Settings,
+    memory: memory::Memory,
 }
 
 impl DisDoor {
     /// A door onto `control`.
     #[must_use]
     pub fn new(control: Control, settings: Settings) -> Self {
-        Self { control, settings }
+        Self { control, settings, memory: memory::Memory::new() }
     }
 }
 
@@ -99,7 +101,7 @@ impl api::Door for DisDoor {
     }
 
     async fn call(&self, call: Call) -> Outcome {
-        let ask = Ask::new(&self.control, &self.settings, &call)?;
+        let ask = Ask::new(&self.control, (&self.settings, &self.memory), &call)?;
         ops::answer(&ask).await
     }
 }

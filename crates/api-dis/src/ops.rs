@@ -111,5 +111,5 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
 
 /// An answer without a body.
 pub fn done(status: u16) -> Reply {
-    Reply::Rest { status, content_type: "", body: Vec::new() }
+    Reply::Rest { status, content_type: "", body: bytes::Bytes::new() }
 }

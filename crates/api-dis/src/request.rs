@@ -9,6 +9,7 @@ use http::Method;
 use model::{AccountId, DisStream, Timestamp};
 use serde_json::{Map, Value};
 
+use crate::memory::Memory;
 use crate::{DumpSettings, Settings, fault, route};
 
 /// Bytes of a project's id at most.
@@ -28,6 +29,8 @@ pub struct Ask<'a> {
     pub caller: Caller,
     /// How streams are dumped.
     pub dumps: &'a DumpSettings,
+    /// What may be held at once.
+    pub memory: &'a Memory,
     /// Names in the path.
     names: Vec<(&'static str, Cow<'a, str>)>,
 }
@@ -51,12 +54,17 @@ impl<'a> Ask<'a> {
     ///
     /// # Errors
     /// `DIS.4117` when it is not the account's project that it names.
-    pub fn new(control: &'a Control, settings: &'a Settings, call: &'a Call) -> Result<Self, Fault> {
+    pub fn new(
+        control: &'a Control,
+        (settings, memory): (&'a Settings, &'a Memory),
+        call: &'a Call,
+    ) -> Result<Self, Fault> {
         let found = route::find(&call.method, &call.path)
             .ok_or_else(|| Fault::new(404, "APIGW.0101", "The API does not exist or is not published."))?;
         check_project(found.project, settings, call)?;
         let caller = Caller::account(AccountId(call.caller.account.clone()));
-        Ok(Self { control, call, caller, dumps: &settings.dumps, names: found.names })
+        let dumps = &settings.dumps;
+        Ok(Self { control, call, caller, dumps, memory, names: found.names })
     }
 
     /// The value of a name in the path.

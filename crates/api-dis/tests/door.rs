@@ -108,7 +108,8 @@ impl World {
         match self.door.call(call).await? {
             Reply::Fields(fields) => Ok(Value::Object(fields)),
             Reply::Raw(text) => Ok(serde_json::from_slice(&text).unwrap()),
-            Reply::Rest { status, .. } => Ok(status.into()),
+            Reply::Rest { status, body, .. } if body.is_empty() => Ok(status.into()),
+            Reply::Rest { body, .. } => Ok(serde_json::from_slice(&body).unwrap()),
             Reply::Noted { .. } => panic!("the door has no notes"),
         }
     }

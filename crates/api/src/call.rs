@@ -106,7 +106,7 @@ pub enum Reply {
         /// Content type of the body.
         content_type: &'static str,
         /// The body.
-        body: Vec<u8>,
+        body: Bytes,
     },
     /// One of the above with a header of ours (`x-wharf-…`): what the vendor's model has no field for.
     Noted {

@@ -3,6 +3,7 @@
 use super::send_records::{PROTOBUF, speaks_proto};
 use super::show_cursor::expired;
 use crate::fault::{invalid, refuse};
+use crate::memory::held;
 use crate::records::cursor::Cursor;
 use crate::records::{json, partitions, proto};
 use crate::request::Ask;
@@ -70,14 +71,17 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
         let name = partitions::name(cursor.partition);
         return Err(refuse("DIS.4319", format!("Partition is expired. {name}")));
     }
+    // A read gives one batch at least.
+    let lease = ask.memory.to_get(bytes.max(USUAL_BYTES)).await?;
     let got = ask.control.dis_get(&stream, cursor.partition, cursor.offset, (bytes, records)).await;
     let piece = got.map_err(|e| match e.kind {
         ErrorKind::BadPath => expired(cursor.offset),
         _ => ask.fault(&e),
     })?;
     let next = Cursor { offset: piece.next, ..cursor }.write(ask.control);
-    Ok(match speaks_proto(ask) {
-        true => Reply::Rest { status: 200, content_type: PROTOBUF, body: proto::got(&piece, &next) },
-        false => Reply::Raw(json::got(&piece, &next)),
-    })
+    let (content_type, body) = match speaks_proto(ask) {
+        true => (PROTOBUF, proto::got(&piece, &next)),
+        false => ("application/json", json::got(&piece, &next)),
+    };
+    Ok(Reply::Rest { status: 200, content_type, body: held(body, lease) })
 }

@@ -50,7 +50,9 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
     if call.body.is_empty() {
         return Err(empty_request());
     }
-    let body = inflate::inflate(&call.headers, &call.body).map_err(invalid)?;
+    let size = inflate::size(&call.headers, &call.body).map_err(invalid)?;
+    let _lease = ask.memory.to_put(size).await?;
+    let body = inflate::inflate(&call.headers, &call.body, size).map_err(invalid)?;
     let is_proto = speaks_proto(ask);
     let put = if is_proto { proto::read(&body) } else { json::read(&body) }.map_err(invalid)?;
     if put.records.is_empty() {
@@ -75,7 +77,7 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
         out[i] = placed;
     }
     Ok(match is_proto {
-        true => Reply::Rest { status: 200, content_type: PROTOBUF, body: proto::placed(&out) },
+        true => Reply::Rest { status: 200, content_type: PROTOBUF, body: proto::placed(&out).into() },
         false => Reply::Raw(json::placed(&out)),
     })
 }

@@ -10,45 +10,55 @@ use super::MAX_BODY;
 const TOO_LARGE: &str = "The body is too large when it is decompressed.";
 const BROKEN: &str = "The body can't be decompressed.";
 /// Largest window that a zstd frame may ask for.
-const MAX_WINDOW: u64 = 16 << 20;
+const MAX_WINDOW: u64 = MAX_BODY as u64;
 
-/// The body without its compression.
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim)
+}
+
+fn encoding(headers: &HeaderMap) -> String {
+    text(headers, "content-encoding").unwrap_or_default().to_ascii_lowercase()
+}
+
+/// How large the body is without its compression, or at most is. Nothing is decompressed for that.
 ///
 /// # Errors
 /// What is wrong, for people.
-pub fn inflate(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, String> {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
-    let out = match text("content-encoding").unwrap_or_default().to_ascii_lowercase().as_str() {
-        "" | "identity" => return Ok(body.clone()),
+pub fn size(headers: &HeaderMap, body: &[u8]) -> Result<usize, String> {
+    let length = |name: &str| text(headers, name).and_then(|n| n.parse::<usize>().ok());
+    let size = match encoding(headers).as_str() {
+        "" | "identity" => return Ok(body.len()),
         // A bare block: its length is only in the header.
-        "lz4" => {
-            let length = text("x-dis-lz4-content-length").and_then(|n| n.parse::<usize>().ok());
-            let length = length.ok_or("x-dis-lz4-content-length is missing.")?;
-            if length > MAX_BODY {
-                return Err(TOO_LARGE.to_owned());
-            }
-            lz4_flex::block::decompress(body, length).map_err(|_| BROKEN)?
-        }
-        "snappy" => {
-            if snap::raw::decompress_len(body).map_err(|_| BROKEN)? > MAX_BODY {
-                return Err(TOO_LARGE.to_owned());
-            }
-            snap::raw::Decoder::new().decompress_vec(body).map_err(|_| BROKEN)?
-        }
-        "zstd" => zstd(body)?,
+        "lz4" => length("x-dis-lz4-content-length").ok_or("x-dis-lz4-content-length is missing.")?,
+        "snappy" => snap::raw::decompress_len(body).map_err(|_| BROKEN)?,
+        "zstd" => length("x-dis-zstd-content-length").unwrap_or(MAX_BODY),
         _ => return Err("The Content-Encoding is not known; there are lz4, snappy and zstd.".to_owned()),
+    };
+    if size > MAX_BODY { Err(TOO_LARGE.to_owned()) } else { Ok(size) }
+}
+
+/// The body without its compression: `most` bytes, as [`size`] says, and not more.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn inflate(headers: &HeaderMap, body: &Bytes, most: usize) -> Result<Bytes, String> {
+    let out = match encoding(headers).as_str() {
+        "lz4" => lz4_flex::block::decompress(body, most).map_err(|_| BROKEN)?,
+        "snappy" => snap::raw::Decoder::new().decompress_vec(body).map_err(|_| BROKEN)?,
+        "zstd" => zstd(body, most)?,
+        _ => return Ok(body.clone()),
     };
     Ok(out.into())
 }
 
-fn zstd(body: &[u8]) -> Result<Vec<u8>, String> {
+fn zstd(body: &[u8], most: usize) -> Result<Vec<u8>, String> {
     if window(body).ok_or(BROKEN)? > MAX_WINDOW {
         return Err(TOO_LARGE.to_owned());
     }
     let decoder = ruzstd::decoding::StreamingDecoder::new(body).map_err(|_| BROKEN)?;
     let mut out = Vec::new();
-    decoder.take(MAX_BODY as u64 + 1).read_to_end(&mut out).map_err(|_| BROKEN)?;
-    if out.len() > MAX_BODY { Err(TOO_LARGE.to_owned()) } else { Ok(out) }
+    decoder.take(most as u64 + 1).read_to_end(&mut out).map_err(|_| BROKEN)?;
+    if out.len() > most { Err(TOO_LARGE.to_owned()) } else { Ok(out) }
 }
 
 /// What a frame says that its decoder has to keep (RFC 8878, 3.1.1.1): a decoder makes room for it before it sees any data.
@@ -76,6 +86,10 @@ mod tests {
             headers.insert("x-dis-lz4-content-length", n.into());
         }
         headers
+    }
+
+    fn inflate(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, String> {
+        super::inflate(headers, body, size(headers, body)?)
     }
 
     fn packed(encoding: &str, text: &[u8]) -> Bytes {
