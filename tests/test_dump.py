@@ -29,9 +29,10 @@ def make(tmp_path, weed, request):
     """Makes a server with dump tasks that deliver each second; `.boot` and `.topic(stream)` lead to the stream's topic."""
     made = []
 
-    def start(store=weed.url, **dis):
+    def start(store=weed.url, twin=None, database=None, **dis):
+        """`twin`: another server of the same state, in `database`."""
         number = random.randrange(10**9)
-        account = {**world.ACCOUNTS[0], "name": f"dump{number}"}
+        account = twin.account if twin else {**world.ACCOUNTS[0], "name": f"dump{number}"}
         port = peers.free_port()
         sections, extra = {"dis": {"dump_interval_ms": 1000, **dis}}, ""
         if request.param == "apache":
@@ -41,16 +42,21 @@ def make(tmp_path, weed, request):
         else:
             boot = f"127.0.0.1:{port}"
             sections["broker"] = {"address": boot}
+        if database:
+            sections["state"] = {"database_url": database}
         stores = [server.object_store("weed", store, weed.access_key, weed.secret_key)]
         try:
             running = server.Wharf(
-                tmp_path / f"w{number}", sections=sections, extra=extra, accounts=(account, world.OTHER), object_stores=stores)
+                tmp_path / f"w{number}", sections=sections, extra=extra, accounts=(account, world.OTHER), object_stores=stores,
+                environment={"WHARF_MASTER_KEY": "5a" * 32} if database else None)
         except peers.Missing as e:
             pytest.skip(str(e))
         running.boot, running.topic = boot, lambda stream: f"dis.{account['name']}.{stream}"
+        running.account = account
         made.append(running)
         return running
 
+    start.kafka = request.param
     yield start
     for running in made:
         running.stop()
@@ -421,3 +427,27 @@ def test_the_older_sdk(make, weed, bucket):
     assert list(files(weed, bucket, "new/").values()) == [b"later"]
     assert client.delete_dump_task("s", "t1").statusCode == 204
     assert "Password" not in wharf.log.read_text()
+
+
+def test_two_servers_on_one_task(make, weed, bucket, postgres):
+    if make.kafka != "apache":
+        pytest.skip("an embedded broker is one server's own")
+    database = postgres.database(f"dumps{random.randrange(10**9)}")
+    first = make(database=database, dump_interval_ms=300)
+    second = make(database=database, dump_interval_ms=300, twin=first)
+    client = world.client(first)
+    stream(client)
+    obs(client, "t1", bucket, record_delimiter="\n")
+    values = [f"value {i}" for i in range(4000)]
+    produce(first, values[:1000])
+    through(second, "t1", 1000)
+    servers = [first, second]
+    for i in range(1, 4):
+        # Whoever has the task: one of the two dies, the other takes over when the lease has run out.
+        produce(first, values[i * 1000:(i + 1) * 1000])
+        dies = servers[i % 2]
+        dies.kill9()
+        through(servers[(i + 1) % 2], "t1", (i + 1) * 1000, 180)
+        dies.start()
+    lines = [line for body in files(weed, bucket).values() for line in body.decode().splitlines()]
+    assert sorted(lines) == sorted(values)
