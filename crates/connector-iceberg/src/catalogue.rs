@@ -16,7 +16,7 @@ use iceberg::table::Table;
 use iceberg::{NamespaceIdent, Runtime, TableIdent, TableRequirement, TableUpdate};
 
 pub(crate) use rest::{Login, Rest};
-pub(crate) use sql::Sql;
+pub(crate) use sql::{DELETE_VERSIONS, Sql};
 
 /// A table to be made.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ pub enum Found {
     NoDatabase,
 }
 
-/// Asks the catalogue for database and table, and the store for its bucket; makes nothing.
+/// Asks the catalogue for database and table, and the store for its bucket; makes neither.
 ///
 /// # Errors
 /// `Denied`, `Unavailable`, `Unacceptable` bad options, `NotFound` no bucket.

@@ -34,6 +34,7 @@ mod stage;
 mod step;
 mod stored;
 mod supervisor;
+mod window;
 
 pub use chain::ChainStep;
 pub use live::{Live, Snapshot};

@@ -4,6 +4,7 @@
 //! `UPDATE` that changed no row is a conflict; one whose answer is lost is looked at again by whoever asked.
 
 use std::str::FromStr as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +30,9 @@ const TABLES: &str = "CREATE TABLE IF NOT EXISTS iceberg_tables (
 const NAMESPACES: &str = "CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
     catalog_name VARCHAR(255) NOT NULL, namespace VARCHAR(255) NOT NULL, property_key VARCHAR(255) NOT NULL,
     property_value VARCHAR(1000), PRIMARY KEY (catalog_name, namespace, property_key))";
+
+/// Table property: old metadata files are removed.
+pub(crate) const DELETE_VERSIONS: &str = "write.metadata.delete-after-commit.enabled";
 
 #[derive(Debug, Clone)]
 enum Db {
@@ -68,6 +72,8 @@ pub(crate) struct Sql {
     name: String,
     warehouse: String,
     io: FileIO,
+    /// The two tables are known to be there.
+    ready: AtomicBool,
 }
 
 /// What an error of the database means.
@@ -114,10 +120,32 @@ impl Sql {
             let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(WAIT);
             Db::Postgres(pool.connect_lazy_with(options))
         };
-        Ok(Self { db, name: name.to_owned(), warehouse: warehouse.to_owned(), io })
+        Ok(Self {
+            db,
+            name: name.to_owned(),
+            warehouse: warehouse.to_owned(),
+            io,
+            ready: AtomicBool::new(false),
+        })
     }
 
+    /// Makes the two tables where they are not: who may only write to them need not be allowed to make some.
     async fn prepare(&self) -> Result<()> {
+        if self.ready.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let look = "SELECT 1 FROM iceberg_tables t, iceberg_namespace_properties n WHERE t.table_name = n.namespace AND 1 = 0";
+        let found: Result<Changed, sqlx::Error> = run!(&self.db, execute, look);
+        match found {
+            Ok(_) => {}
+            Err(sqlx::Error::Database(_)) => self.make_tables().await?,
+            Err(e) => return Err(fault(e)),
+        }
+        self.ready.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn make_tables(&self) -> Result<()> {
         for text in [TABLES, NAMESPACES] {
             let done: Result<Changed, sqlx::Error> = run!(&self.db, execute, text);
             match done {
@@ -149,6 +177,19 @@ impl Sql {
 
     async fn write(&self, metadata: &TableMetadata, location: &MetadataLocation) -> Result<()> {
         metadata.write_to(&self.io, location).await.map_err(|e| unwrap(e, "write the table's metadata"))
+    }
+
+    /// Removes metadata files that have just gone from the log, where the table says so. (A REST catalogue does it itself.)
+    async fn forget_versions(&self, before: &TableMetadata, after: &TableMetadata) {
+        if after.properties().get(DELETE_VERSIONS).is_none_or(|v| !v.eq_ignore_ascii_case("true")) {
+            return;
+        }
+        let kept = |file: &str| after.metadata_log().iter().any(|l| l.metadata_file == file);
+        for gone in before.metadata_log().iter().filter(|l| !kept(&l.metadata_file)) {
+            if let Err(e) = self.io.delete(&gone.metadata_file).await {
+                tracing::info!(error = %e, "an old metadata file stays");
+            }
+        }
     }
 
     fn new_metadata(&self, new: NewTable) -> Result<TableMetadata> {
@@ -254,7 +295,10 @@ impl Catalogue for Sql {
         let done: Result<Changed, sqlx::Error> =
             run!(&self.db, execute, text, &path, old, &self.name, &space, name, old);
         match done {
-            Ok(Changed(1..)) => Ok(()),
+            Ok(Changed(1..)) => {
+                self.forget_versions(base.metadata(), &metadata).await;
+                Ok(())
+            }
             Ok(Changed(0)) => {
                 let _ = self.io.delete(&path).await;
                 Err(Refusal::Conflict)

@@ -9,12 +9,14 @@ use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
 
 use super::{IcebergSink, Target};
-use crate::catalogue::{Change, NewTable, Refusal};
+use crate::catalogue::{Change, DELETE_VERSIONS, NewTable, Refusal};
 use crate::interval::Places;
 use crate::look::{Found, absent};
 use crate::options::Create;
 use crate::schema;
 
+/// Table property: how many old metadata files there are.
+const MOST_VERSIONS: &str = "write.metadata.previous-versions-max";
 /// Attempts to change a table's schema.
 const EVOLVE_ATTEMPTS: u32 = 8;
 
@@ -39,7 +41,10 @@ impl IcebergSink {
         }
         let schema = schema::of_arrow(&create.schema)?;
         let spec = schema::spec(&schema, &create.partition)?;
-        let properties = create.properties.clone();
+        let mut properties = create.properties.clone();
+        // A version of the metadata for each snapshot: nobody wants them all.
+        properties.entry(DELETE_VERSIONS.to_owned()).or_insert_with(|| "true".to_owned());
+        properties.entry(MOST_VERSIONS.to_owned()).or_insert_with(|| "20".to_owned());
         let table = self
             .catalogue
             .create(NewTable { ident: self.plan.ident.clone(), schema, spec, properties })

@@ -245,5 +245,7 @@ fn old_snapshots_go_when_the_options_say_so() {
         assert_eq!(world.numbers().await.len(), 30);
         let lists = world.files().await.into_iter().filter(|f| f.contains("/snap-")).count();
         assert_eq!(lists, world.snapshots().await);
+        let versions = world.files().await.into_iter().filter(|f| f.ends_with(".metadata.json")).count();
+        assert_eq!(versions, 21);
     });
 }

@@ -39,7 +39,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often the source is told positions.
 const TELL: Duration = Duration::from_secs(1);
 /// How long an idle lane's window may be full before the sink is told to let go.
-const STUCK: Duration = Duration::from_secs(1);
+const STUCK: Duration = Duration::from_millis(100);
 /// How long a source may take to leave.
 const LEAVE: Duration = Duration::from_secs(3);
 
@@ -100,7 +100,7 @@ impl Run {
 
 /// Works until it is told to rest, or something fails.
 pub(super) async fn work(run: Arc<Run>, context: Context, ends: Arc<dyn Ends>) -> Result<()> {
-    let (mut intake, outlet) = feed::ways();
+    let (mut intake, outlet) = feed::ways(&run.share.windows);
     let mut lane = Lane::new(run.clone(), &context, &ends, intake.gate.clone())?;
     let mut share = run.share.clone();
     share.copies = if lane.step.is_some() { 2 } else { 1 };

@@ -101,7 +101,7 @@ fn make(s: &Settings, pipeline: Pipeline, hand: &Hand, clerk: Arc<Clerk>) -> Run
     Run {
         bytes: Bandwidth::limited(pipeline.bytes_per_s.unwrap_or(0)),
         records: Bandwidth::limited(pipeline.records_per_s.unwrap_or(0)),
-        share: Share { window: s.window(), copies: 1, room, budget: s.budget.clone() },
+        share: Share { windows: hand.windows.clone(), copies: 1, room, budget: s.budget.clone() },
         clerk,
         desk: s.desk.clone(),
         catalogue: s.catalogue.clone(),
