@@ -533,7 +533,10 @@ async fn dumps_of_a_stream_are_few_and_begin_at_their_marks() {
     for db in Database::each() {
         let s = db.open().await;
         let dump = |n: u32| Pipeline {
-            on_refusal: OnFailure::Aside { to: Box::new(end(EndKind::Bucket, None)), retry_s: Some(u64::from(n)) },
+            on_refusal: OnFailure::Aside {
+                to: Box::new(end(EndKind::Bucket, None)),
+                retry_s: Some(u64::from(n)),
+            },
             ..pipeline(&format!("task-{n}"), None)
         };
         let needs = || PipelineNeeds { stream: Some(("s1".into(), 2)), marks: vec![mark(0, 7)], ..needs() };

@@ -79,7 +79,10 @@ fn all_once(world: &World, id: &model::PipelineId, way: &Way) {
     assert_eq!(places, wanted);
     let items = world.store.ledger(id).items;
     assert_eq!(world.store.ledger(id).balance(), Ok(()));
-    assert_eq!((items.written, items.dead_lettered), (way.table.rows().len() as u64, way.errors.kept().len() as u64));
+    assert_eq!(
+        (items.written, items.dead_lettered),
+        (way.table.rows().len() as u64, way.errors.kept().len() as u64)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,7 +144,8 @@ async fn without_the_directory_everything_waits() {
     way.table.script([Fault::FailBefore; 20]);
     way.errors.down(true);
     let (world, id) = World::one("task-down", &rule(Some(0)), &way).await;
-    until("an error", || world.store.pipeline(&id).error.is_some_and(|e| e.contains("directory is down"))).await;
+    until("an error", || world.store.pipeline(&id).error.is_some_and(|e| e.contains("directory is down")))
+        .await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(way.table.rows().is_empty() && way.errors.kept().is_empty());
     way.errors.down(false);

@@ -16,9 +16,9 @@ use model::{
 };
 use runtime::{ByteBudget, Clock, Random};
 
+use super::aside::Errors;
 use super::desk::Store;
 use super::log::Log;
-use super::aside::Errors;
 use super::table::{Habits, Table};
 
 /// One pipeline's ends.

@@ -109,25 +109,6 @@ pub struct AccountConfig {
     pub project_id: Option<String>,
 }
 
-/// `[dis]`
-#[derive(Debug, Clone, Default)]
-pub struct Dis {
-    /// Hold everybody to the product's rates, quotas and pauses.
-    pub product_limits: bool,
-    /// The connection of the Iceberg catalogue that DLI's tables are in; `None` = the server's own.
-    pub dli_catalogue: Option<String>,
-    /// Rows are staged in the task's bucket.
-    pub dli_staging: bool,
-    /// New fields become columns of DLI's tables, and types grow.
-    pub dli_evolve: bool,
-    /// Agencies that dump tasks may name; empty = any.
-    pub agencies: Vec<String>,
-    /// Minutes east of UTC of the directories' and file names' times.
-    pub dump_utc_minutes: Option<i32>,
-    /// Milliseconds, in place of what tasks ask for. For tests.
-    pub dump_interval_ms: Option<u64>,
-}
-
 /// `[[filesystem]]`
 #[derive(Debug, Clone)]
 pub struct FileSystemConfig {
@@ -206,7 +187,7 @@ pub struct Config {
     /// Pipelines.
     pub streams: Streams,
     /// The DIS door.
-    pub dis: Dis,
+    pub dis: super::dis::Dis,
 }
 
 /// Reads the whole file. Problems are collected in the section; the value only counts without any.
@@ -241,7 +222,7 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
         broker: None,
         connections: Vec::new(),
         streams: Streams::default(),
-        dis: Dis::default(),
+        dis: super::dis::Dis::default(),
         data_dir,
     };
     root.section("listen", |s| listen(s, &mut config.listen, base));
@@ -267,7 +248,7 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     let data_dir = config.data_dir.clone();
     root.section("broker", |s| config.broker = super::broker::read(s, base, &data_dir));
     root.section("streams", |s| super::connections::streams(s, &mut config.streams));
-    root.section("dis", |s| config.dis = dis(s));
+    root.section("dis", |s| config.dis = super::dis::read(s));
     root.sections("connection", |s| config.connections.push(super::connections::connection(s, base)));
     root.sections("account", |s| config.accounts.push(account(s, base)));
     root.sections("filesystem", |s| config.file_systems.push(file_system(s)));
@@ -392,37 +373,6 @@ fn transfer(s: &mut Section<'_, '_, '_>, out: &mut Transfer) {
         Some("each") => out.fsync = connector_posix::Durability::Each,
         Some(_) => s.problem("fsync", "must be \"none\", \"batch\" or \"each\""),
     }
-}
-
-fn dis(s: &mut Section<'_, '_, '_>) -> Dis {
-    let dump_utc_minutes = s.text("dump_utc_offset").and_then(|text| {
-        let minutes = utc_minutes(&text);
-        if minutes.is_none() {
-            s.problem("dump_utc_offset", "must be like +08:00, from -12:00 to +14:00");
-        }
-        minutes
-    });
-    Dis {
-        product_limits: s.boolean("product_limits").unwrap_or(false),
-        dli_catalogue: s.text("dli_catalogue"),
-        dli_staging: s.boolean("dli_staging").unwrap_or(false),
-        dli_evolve: s.boolean("dli_evolve").unwrap_or(false),
-        agencies: s.texts("agencies"),
-        dump_utc_minutes,
-        dump_interval_ms: s.integer("dump_interval_ms", 100..=900_000),
-    }
-}
-
-fn utc_minutes(text: &str) -> Option<i32> {
-    let (sign, rest) = match text.split_at_checked(1)? {
-        ("+", rest) => (1, rest),
-        ("-", rest) => (-1, rest),
-        _ => return None,
-    };
-    let (hours, minutes) = rest.split_once(':')?;
-    let number = |t: &str| (t.len() == 2).then(|| t.parse::<u16>().ok()).flatten().map(i32::from);
-    let all = sign * (number(hours)? * 60 + number(minutes).filter(|m| *m < 60)?);
-    (-720..=840).contains(&all).then_some(all)
 }
 
 fn account(s: &mut Section<'_, '_, '_>, base: &Path) -> AccountConfig {

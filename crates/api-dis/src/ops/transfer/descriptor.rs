@@ -195,7 +195,9 @@ impl<'a> Wanted<'a> {
             }
             "carbon" => return Err(unsupported("carbon files; parquet ones are")),
             _ => {
-                return Err(invalid("The parameter `destination_file_type` must be text, parquet or carbon."));
+                return Err(invalid(
+                    "The parameter `destination_file_type` must be text, parquet or carbon.",
+                ));
             }
         }
         match p.text("compression_format") {
