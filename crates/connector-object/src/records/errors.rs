@@ -64,6 +64,11 @@ pub(super) fn check(options: &str) -> Vec<Problem> {
     read(options).err().unwrap_or_default()
 }
 
+/// Where the directory of an endpoint lies.
+pub(super) fn place(endpoint: &Endpoint) -> Result<(Arc<Site>, Box<str>)> {
+    Ok((site_of(endpoint)?, read(&endpoint.options).map_err(refuse)?.bucket.into()))
+}
+
 fn read(options: &str) -> Result<Raw, Vec<Problem>> {
     let raw: Raw = serde_json::from_str(options).map_err(|e| vec![problem("", e.to_string())])?;
     let mut bad = Vec::new();

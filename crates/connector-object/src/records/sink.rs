@@ -12,7 +12,7 @@ use connector::records::{
 use connector::{Error, ErrorKind, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::dump;
+use super::{dump, errors};
 use super::object::{MIN_PART, Open, Room};
 use super::options::{self, Plan};
 use super::pointer::Pointer;
@@ -34,6 +34,8 @@ const PROBE: Duration = Duration::from_secs(5);
 pub async fn probe(endpoint: &Endpoint) -> Result<()> {
     let (site, bucket) = if dump::wanted(&endpoint.options) {
         dump::place(endpoint)?
+    } else if errors::wanted(&endpoint.options) {
+        errors::place(endpoint)?
     } else {
         let (site, plan) = options::read(endpoint)?;
         (site, plan.place.bucket)

@@ -9,7 +9,7 @@ const INTERVAL: Field = Field::new("deliver_time_interval", Ty::Int);
 const STRATEGY: Field = Field::new("consumer_strategy", Ty::Str);
 const BUCKET: Field = Field::new("obs_bucket_path", Ty::Str).required();
 const PREFIX: Field = Field::new("file_prefix", Ty::Str);
-const RETRY: Field = Field::new("retry_duration", Ty::Str);
+const RETRY: Field = Field::new("retry_duration", Ty::Any);
 
 const PROCESSING: &[Field] = &[
     Field::new("timestamp_name", Ty::Str).required(),
