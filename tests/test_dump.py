@@ -422,9 +422,13 @@ def test_the_older_sdk(make, weed, bucket):
     # What the Java SDK sends besides.
     change = {"destination_type": "OBS", "obs_destination_descriptor": {**descriptor, "task_name": "t1", "file_prefix": "new"}}
     assert world.raw(wharf, "PUT", "/streams/s/transfer-tasks", change)[0] == 200
-    client.put_records("s", "", [{"data": "later", "partition_id": "0"}])
-    through(wharf, "t1", 6)
-    assert list(files(weed, bucket, "new/").values()) == [b"later"]
+
+    def moved():
+        client.put_records("s", "", [{"data": "later", "partition_id": "0"}])
+        time.sleep(1)
+        return files(weed, bucket, "new/")
+
+    assert set(b"|".join(peers.wait_until("the change", moved, 60).values()).split(b"|")) == {b"later"}
     assert client.delete_dump_task("s", "t1").statusCode == 204
     assert "Password" not in wharf.log.read_text()
 

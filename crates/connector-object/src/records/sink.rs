@@ -12,12 +12,12 @@ use connector::records::{
 use connector::{Error, ErrorKind, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{dump, errors};
 use super::object::{MIN_PART, Open, Room};
 use super::options::{self, Plan};
 use super::pointer::Pointer;
 use super::store::Store;
 use super::writer::{Job, Shared, Writer};
+use super::{dump, errors};
 use crate::client::Client;
 
 /// Splits that are taken over at once.
