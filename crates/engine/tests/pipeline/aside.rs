@@ -89,7 +89,7 @@ fn all_once(world: &World, id: &model::PipelineId, way: &Way) {
 async fn what_is_refused_goes_aside_at_once_and_alone() {
     let way = Way::new(1);
     let split = Split::new("t", 0);
-    ["a", "poison b", "c", "poison d"].iter().for_each(|v| drop(way.log.push(&split, *v)));
+    ["a", "poison b", "c", "poison d"].iter().for_each(|v| _ = way.log.push(&split, *v));
     // Once more after a crash: it is decided anew, and lies there once.
     way.table.script([Fault::FailBefore, Fault::FailBefore]);
     let (world, id) = World::one("task-refused", &rule(None), &way).await;
@@ -126,7 +126,7 @@ async fn what_fails_for_too_long_goes_aside_and_the_rest_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_destination_took_before_it_failed_does_not_go_aside() {
     let way = Way::new(1);
-    (0..30).for_each(|i| drop(way.log.push(&Split::new("t", 0), format!("value {i}"))));
+    (0..30).for_each(|i| _ = way.log.push(&Split::new("t", 0), format!("value {i}")));
     // The rows and their marks are there, the answer is lost; then nothing works any more.
     way.table.script([Fault::FailAfter]);
     way.table.script([Fault::FailBefore; 30]);
@@ -140,7 +140,7 @@ async fn what_the_destination_took_before_it_failed_does_not_go_aside() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_directory_everything_waits() {
     let way = Way::new(1);
-    (0..30).for_each(|i| drop(way.log.push(&Split::new("t", 0), format!("value {i}"))));
+    (0..30).for_each(|i| _ = way.log.push(&Split::new("t", 0), format!("value {i}")));
     way.table.script([Fault::FailBefore; 20]);
     way.errors.down(true);
     let (world, id) = World::one("task-down", &rule(Some(0)), &way).await;

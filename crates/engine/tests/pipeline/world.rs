@@ -110,7 +110,9 @@ impl World {
         let mut all = BTreeMap::new();
         for (p, way) in ways {
             all.insert(p.id.0.clone(), way.clone());
-            store.add(p, way.habits.keeps_marks.then_some(way.table));
+            // What goes aside moves the journal past the table.
+            let aside = matches!(p.on_refusal, OnFailure::Aside { .. });
+            store.add(p, (way.habits.keeps_marks && !aside).then_some(way.table));
         }
         Self::again(store, all, setup).await
     }
