@@ -31,6 +31,25 @@ use request::Ask;
 pub struct Settings {
     /// The project that an account's requests have to name. An account without one may name any.
     pub projects: BTreeMap<String, String>,
+    /// How streams are dumped.
+    pub dumps: DumpSettings,
+}
+
+/// How streams are dumped.
+#[derive(Debug, Clone, Default)]
+pub struct DumpSettings {
+    /// The connection of the Iceberg catalogue that DLI's tables are in; `None` = the server's own lakehouse.
+    pub catalogue: Option<String>,
+    /// Rows are staged in the task's bucket.
+    pub staging: bool,
+    /// New fields become columns of DLI's tables.
+    pub evolve: bool,
+    /// Agencies that may be named; empty = any.
+    pub agencies: Vec<String>,
+    /// Seconds east of UTC of the directories' and file names' times.
+    pub utc_offset_s: i32,
+    /// Milliseconds between deliveries, whatever a task asks for. For tests.
+    pub interval_ms: Option<u64>,
 }
 
 /// The DIS door.

@@ -20,11 +20,12 @@ mod show_partition_metrics;
 mod show_stream;
 mod show_stream_metrics;
 mod tags;
+mod transfer;
 mod update_partition_count;
 mod update_stream;
 
 use crate::request::Ask;
-use crate::route::BATCH_TAGS;
+use crate::route::{BATCH_TAGS, BATCH_TASKS};
 use api::{Fault, Operation, Outcome, Reply};
 
 /// The tables.
@@ -56,6 +57,13 @@ pub const ALL: &[Operation] = &[
     tags::SHOW,
     tags::LIST,
     list_resources_by_tags::OPERATION,
+    transfer::CREATE,
+    transfer::LIST,
+    transfer::SHOW,
+    transfer::DELETE,
+    transfer::START,
+    transfer::STOP,
+    transfer::UPDATE,
 ];
 
 /// Answers a call by its action.
@@ -91,6 +99,12 @@ pub async fn answer(ask: &Ask<'_>) -> Outcome {
         BATCH_TAGS => Box::pin(tags::batch(ask)).await,
         "ShowStreamTags" => Box::pin(tags::show(ask)).await,
         "ListTags" => Box::pin(tags::list(ask)).await,
+        "CreateObsTransferTask" => Box::pin(transfer::create(ask)).await,
+        "UpdateTransferTask" => Box::pin(transfer::update(ask)).await,
+        "ListTransferTasks" => Box::pin(transfer::list(ask)).await,
+        "ShowTransferTask" => Box::pin(transfer::show(ask)).await,
+        "DeleteTransferTask" => Box::pin(transfer::delete(ask)).await,
+        BATCH_TASKS => Box::pin(transfer::batch(ask)).await,
         _ => Err(Fault::new(404, "APIGW.0101", "The API does not exist or is not published.")),
     }
 }

@@ -10,7 +10,7 @@ use model::{AccountId, DisStream, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::memory::Memory;
-use crate::{Settings, fault, route};
+use crate::{DumpSettings, Settings, fault, route};
 
 /// Bytes of a project's id at most.
 const MAX_PROJECT: usize = 64;
@@ -27,6 +27,8 @@ pub struct Ask<'a> {
     pub call: &'a Call,
     /// Who asks. Never as operator: what this door shows is the account's own.
     pub caller: Caller,
+    /// How streams are dumped.
+    pub dumps: &'a DumpSettings,
     /// What may be held at once.
     pub memory: &'a Memory,
     /// Names in the path.
@@ -54,14 +56,15 @@ impl<'a> Ask<'a> {
     /// `DIS.4117` when it is not the account's project that it names.
     pub fn new(
         control: &'a Control,
-        (settings, memory): (&Settings, &'a Memory),
+        (settings, memory): (&'a Settings, &'a Memory),
         call: &'a Call,
     ) -> Result<Self, Fault> {
         let found = route::find(&call.method, &call.path)
             .ok_or_else(|| Fault::new(404, "APIGW.0101", "The API does not exist or is not published."))?;
         check_project(found.project, settings, call)?;
         let caller = Caller::account(AccountId(call.caller.account.clone()));
-        Ok(Self { control, call, caller, memory, names: found.names })
+        let dumps = &settings.dumps;
+        Ok(Self { control, call, caller, dumps, memory, names: found.names })
     }
 
     /// The value of a name in the path.

@@ -279,7 +279,9 @@ fn noun_not_found(noun: Noun) -> Fault {
         | Noun::Partition
         | Noun::App
         | Noun::Checkpoint
-        | Noun::Tag => task_not_found(),
+        | Noun::Tag
+        | Noun::Database
+        | Noun::Table => task_not_found(),
         Noun::Directory => not_found("FileSystemPath", "directory"),
         Noun::ListFile => not_found("TransferFileListPath", "file list"),
         Noun::Account => Fault::new(404, "InvalidAccount.NotFound", "The specified account does not exist."),

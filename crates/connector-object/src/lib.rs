@@ -42,5 +42,5 @@ pub use ops::list::{ListPage, ListQuery, ListedObject};
 pub use ops::multipart::{FoundPart, FoundUpload};
 pub use ops::object::{Condition, ObjectHead, PutOutcome};
 pub use ops::whole::PartedUpload;
-pub use records::{check_connection, check_sink, probe, sink, site};
+pub use records::{check_connection, check_sink, error_directory, probe, sink, site};
 pub use tree::ObjectTree;

@@ -91,6 +91,14 @@ pub(crate) fn copy_of(f: &OnFailure) -> Option<&PipelineEnd> {
     }
 }
 
+/// The error directory of a pipeline.
+pub(crate) fn aside_of(f: &OnFailure) -> Option<&PipelineEnd> {
+    match f {
+        OnFailure::Aside { to, .. } => Some(to),
+        _ => None,
+    }
+}
+
 /// The same options with one more field, if it is not there.
 pub(crate) fn with_option(options: &str, field: &str, value: Value) -> String {
     match serde_json::from_str::<Map<String, Value>>(options) {

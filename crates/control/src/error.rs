@@ -45,6 +45,10 @@ pub enum Noun {
     Checkpoint,
     /// A tag.
     Tag,
+    /// A database of tables.
+    Database,
+    /// A table.
+    Table,
 }
 
 impl Noun {
@@ -72,6 +76,8 @@ impl Noun {
             Self::App => "app",
             Self::Checkpoint => "checkpoint",
             Self::Tag => "tag",
+            Self::Database => "database",
+            Self::Table => "table",
         }
     }
 }

@@ -14,6 +14,7 @@ mod addresses;
 mod connections;
 mod dead;
 mod dis;
+mod dumps;
 mod ends;
 mod error;
 mod filesets;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 
 pub use addresses::{host_of, store_for_bucket};
 pub use dis::{DisChange, DisLimits, DisPlace, DisRecord, DisRefusal, NewDisStream};
+pub use dumps::{DumpPart, NewDump, dump_name};
 pub use error::{Error, ErrorKind, Noun, Result};
 pub use model::Plan;
 pub use nouns::{

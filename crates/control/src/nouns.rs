@@ -15,7 +15,7 @@ pub use streams::{
     Transformed,
 };
 
-pub(crate) use streams::SYNC;
+pub(crate) use streams::{DUMP, SYNC};
 
 /// Who asks. Reads and changes are limited to the account's own flows, tasks and filesets.
 #[derive(Debug, Clone, PartialEq, Eq)]

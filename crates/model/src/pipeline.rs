@@ -97,6 +97,14 @@ pub enum OnFailure {
         /// Milliseconds between.
         interval_ms: u64,
     },
+    /// It is put into an error directory, and so is what the destination could not take for too long. Only for records as they
+    /// were read, without a transform.
+    Aside {
+        /// The directory: a bucket end.
+        to: Box<PipelineEnd>,
+        /// Seconds that a failing destination is tried again before; `None` = for ever.
+        retry_s: Option<u64>,
+    },
 }
 
 /// Which way, in the product's words: `SOURCE` tasks write into topics, `SINK` tasks read from them.

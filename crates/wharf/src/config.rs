@@ -6,6 +6,7 @@
 
 mod broker;
 mod connections;
+mod dis;
 mod reader;
 mod sections;
 mod size;

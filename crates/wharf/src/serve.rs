@@ -338,7 +338,18 @@ async fn listen(
 
 fn dis_settings(config: &Config) -> api_dis::Settings {
     let project = |a: &config::AccountConfig| Some((a.name.clone(), a.project_id.clone()?));
-    api_dis::Settings { projects: config.accounts.iter().filter_map(project).collect() }
+    let dis = &config.dis;
+    api_dis::Settings {
+        projects: config.accounts.iter().filter_map(project).collect(),
+        dumps: api_dis::DumpSettings {
+            catalogue: dis.dli_catalogue.clone(),
+            staging: dis.dli_staging,
+            evolve: dis.dli_evolve,
+            agencies: dis.agencies.clone(),
+            utc_offset_s: dis.dump_utc_minutes.unwrap_or(8 * 60) * 60,
+            interval_ms: dis.dump_interval_ms,
+        },
+    }
 }
 
 async fn upkeep(control: Control, every: Duration, stop: Shutdown) {

@@ -299,6 +299,7 @@ async fn what_becomes_of_failures() {
             OnFailure::Drop => "drop",
             OnFailure::Pass => "pass",
             OnFailure::Block => "block",
+            OnFailure::Aside { .. } => "aside",
             OnFailure::Keep { copy: None, .. } => "keep",
             OnFailure::Keep { copy: Some(_), .. } => "copy",
         };

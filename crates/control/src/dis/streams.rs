@@ -367,6 +367,7 @@ impl Control {
     }
 
     async fn finish_removing(&self, s: &DisStream) -> Result<()> {
+        self.drop_dumps(&s.id).await?;
         let cluster = Cluster::default();
         match self.answered(self.0.streams.delete_topic(&cluster, &s.topic), Noun::Topic).await {
             Ok(()) | Err(Error { kind: ErrorKind::NotFound(_), .. }) => {}

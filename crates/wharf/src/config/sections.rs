@@ -109,13 +109,6 @@ pub struct AccountConfig {
     pub project_id: Option<String>,
 }
 
-/// `[dis]`
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Dis {
-    /// Hold everybody to the product's rates, quotas and pauses.
-    pub product_limits: bool,
-}
-
 /// `[[filesystem]]`
 #[derive(Debug, Clone)]
 pub struct FileSystemConfig {
@@ -194,7 +187,7 @@ pub struct Config {
     /// Pipelines.
     pub streams: Streams,
     /// The DIS door.
-    pub dis: Dis,
+    pub dis: super::dis::Dis,
 }
 
 /// Reads the whole file. Problems are collected in the section; the value only counts without any.
@@ -229,7 +222,7 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
         broker: None,
         connections: Vec::new(),
         streams: Streams::default(),
-        dis: Dis::default(),
+        dis: super::dis::Dis::default(),
         data_dir,
     };
     root.section("listen", |s| listen(s, &mut config.listen, base));
@@ -255,7 +248,7 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     let data_dir = config.data_dir.clone();
     root.section("broker", |s| config.broker = super::broker::read(s, base, &data_dir));
     root.section("streams", |s| super::connections::streams(s, &mut config.streams));
-    root.section("dis", |s| config.dis.product_limits = s.boolean("product_limits").unwrap_or(false));
+    root.section("dis", |s| config.dis = super::dis::read(s));
     root.sections("connection", |s| config.connections.push(super::connections::connection(s, base)));
     root.sections("account", |s| config.accounts.push(account(s, base)));
     root.sections("filesystem", |s| config.file_systems.push(file_system(s)));

@@ -65,6 +65,12 @@ address = "127.0.0.1:9092"
 # The DIS door. Streams are topics of the cluster that [streams] names, else of the embedded broker.
 [dis]
 # product_limits = false            # true: a partition takes 1 MB or 1000 records a second, as the product sells it
+# dli_catalogue = "lake"            # connection (kind iceberg) of DLI's tables; default: the server's own lakehouse
+# dli_staging = false               # true: rows are staged in the task's bucket (the catalogue's store has to hold it)
+# dli_evolve = false                # true: new fields become columns, and types grow
+# agencies = ["dis_admin_agency"]   # that dump tasks may name; default: any
+# dump_utc_offset = "+08:00"        # of directories and file names
+# dump_interval_ms = 1000           # for tests: in place of what tasks ask for
 
 [log]
 # level = "info"                    # or "engine=debug,info"
