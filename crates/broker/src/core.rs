@@ -10,11 +10,8 @@ use kafka_protocol::ResponseError;
 use runtime::{ByteBudget, Clock, Random, Shutdown, TaskKind};
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// Upkeep (retention, forgetting what is over, closing what nobody uses) runs this often.
-const UPKEEP: Duration = Duration::from_secs(300);
 /// Offsets of a group that nobody is in are kept this long, as in Kafka.
 const OFFSETS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Producers that are silent for this long are forgotten, as in Kafka.
@@ -170,7 +167,7 @@ impl Core {
     async fn keep_up(self: Arc<Self>) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(UPKEEP) => {}
+                () = tokio::time::sleep(self.settings.upkeep) => {}
                 () = self.stop.stopped() => return,
             }
             let core = self.clone();
@@ -185,6 +182,10 @@ impl Core {
         let now = self.now_ms();
         for topic in self.topics.all() {
             for partition in &topic.partitions {
+                // First: upkeep puts away a log that nobody uses.
+                if let Err(e) = partition.compact(now) {
+                    tracing::warn!(topic = topic.name, partition = partition.index, "not compacted: {e}");
+                }
                 if let Err(e) = partition.keep_up(now, now - PRODUCERS_KEPT_MS) {
                     tracing::warn!(topic = topic.name, partition = partition.index, "upkeep: {e}");
                 }

@@ -187,8 +187,7 @@ impl Broker {
         if read.piece.bytes.is_empty() {
             return Ok(Records { records: Vec::new(), next_offset: offset, positions: read.positions });
         }
-        let next_offset = read.piece.next_offset;
-        let aborted = partition.with(|log| Ok(log.producers().aborted(offset, next_offset)))?;
+        let (next_offset, aborted) = (read.piece.next_offset, read.aborted);
         let mut records = Vec::new();
         let mut rest = read.piece.bytes;
         while let Some(header) = Header::parse(&rest) {
@@ -218,6 +217,11 @@ impl Broker {
     /// When there is no such partition, or the offset is after its end.
     pub fn delete_before(&self, topic: &str, partition: i32, offset: i64) -> Result<i64> {
         self.0.topics.partition(topic, partition)?.with(|log| log.delete_before(offset))
+    }
+
+    /// One round of upkeep now instead of in its time: compaction, retention, what has expired. Blocks.
+    pub fn keep_up(&self) {
+        self.0.keep_up_once();
     }
 
     /// What a group has committed for a partition: the next offset to read.

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::settings::Fsync;
 use crate::storage::batch::Header;
 use crate::storage::log::{Appended, Log, LogSettings, Piece};
+use crate::storage::producers::Aborted;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use std::path::PathBuf;
@@ -71,6 +72,10 @@ pub struct Partition {
     is_dirty: AtomicBool,
     used: AtomicBool,
     dirty: Arc<Dirty>,
+    /// One compaction at a time.
+    compacting: Mutex<()>,
+    /// Ends a compaction that is under way.
+    closing: Arc<AtomicBool>,
 }
 
 /// Offsets of a partition.
@@ -93,6 +98,8 @@ pub struct Read {
     pub piece: Piece,
     /// Where the partition stood.
     pub positions: Positions,
+    /// Aborted transactions with records in the piece, when only what is committed was asked for.
+    pub aborted: Vec<Aborted>,
 }
 
 impl Partition {
@@ -110,6 +117,8 @@ impl Partition {
             is_dirty: AtomicBool::new(false),
             used: AtomicBool::new(false),
             dirty: rest.1,
+            compacting: Mutex::new(()),
+            closing: Arc::default(),
         }
     }
 
@@ -229,20 +238,36 @@ impl Partition {
     /// # Errors
     /// When the offset can't be read, or the disk refuses.
     pub fn read(&self, offset: i64, max_bytes: usize, committed: bool) -> Result<Read> {
-        let (place, positions) = self.with(|log| {
-            let positions = self.positions_of(log);
+        loop {
+            let (place, positions) = self.with(|log| {
+                let positions = self.positions_of(log);
+                let upper = if committed { positions.stable } else { positions.visible };
+                let place = log.locate(offset)?;
+                Ok((place.filter(|_| offset < upper && max_bytes > 0), positions))
+            })?;
+            let Some(place) = place else {
+                return Ok(Read { piece: Piece::default(), positions, aborted: Vec::new() });
+            };
             let upper = if committed { positions.stable } else { positions.visible };
-            let place = log.locate(offset)?;
-            Ok((place.filter(|_| offset < upper && max_bytes > 0), positions))
-        })?;
-        let Some(place) = place else { return Ok(Read { piece: Piece::default(), positions }) };
-        let upper = if committed { positions.stable } else { positions.visible };
-        let piece = place.read(offset, max_bytes, upper)?;
-        self.with(|log| {
-            log.expect(&piece);
-            Ok(())
-        })?;
-        Ok(Read { piece, positions })
+            let piece = place.read(offset, max_bytes, upper)?;
+            // What a compaction has taken away meanwhile is not known as aborted any more: the piece and the
+            // word on it have to be of the same log.
+            let aborted = self.with(|log| {
+                if log.has_moved(&place) {
+                    return Ok(None);
+                }
+                log.expect(&piece);
+                let asked_for = committed && !piece.bytes.is_empty();
+                Ok(Some(if asked_for {
+                    log.producers().aborted(offset, piece.next_offset)
+                } else {
+                    Vec::new()
+                }))
+            })?;
+            if let Some(aborted) = aborted {
+                return Ok(Read { piece, positions, aborted });
+            }
+        }
     }
 
     /// Bytes that could be read from `offset` on; more than there are of whole batches, perhaps.
@@ -318,6 +343,36 @@ impl Partition {
         Ok(())
     }
 
+    /// Compacts the closed segments, where the topic is compacted and there is enough to do. Only a log that is in
+    /// use: nothing is added to another. Blocks for as long as it takes to read and write the segments.
+    ///
+    /// # Errors
+    /// When the disk refuses, or a batch can't be read; the log is then as it was.
+    pub fn compact(&self, now: i64) -> Result<()> {
+        let settings = self.settings();
+        let Some(policy) = settings.compaction else { return Ok(()) };
+        let Ok(_turn) = self.compacting.try_lock() else { return Ok(()) };
+        let plan = match &mut *lock(&self.state) {
+            State::Open(log) => log.plan_compaction(now, settings.segment_bytes, policy, &self.closing)?,
+            _ => None,
+        };
+        let Some(plan) = plan else { return Ok(()) };
+        let written = plan.write();
+        match (&mut *lock(&self.state), written) {
+            (State::Open(log), Ok(swap)) => log.adopt(&swap).map(drop),
+            (State::Open(log), Err(e)) => {
+                log.note_uncompactable(&plan);
+                Err(e)
+            }
+            // Closed or deleted meanwhile.
+            (_, Ok(swap)) => {
+                swap.discard();
+                Ok(())
+            }
+            (_, Err(_)) => Ok(()),
+        }
+    }
+
     /// A parked log is opened for its retention only when it has something that may be too old.
     fn keep_up_parked(&self, now: i64, settings: &LogSettings) -> Result<()> {
         let is_there = self.dir.join("checkpoint").exists() || self.dir.exists();
@@ -332,6 +387,8 @@ impl Partition {
     /// # Errors
     /// When the disk refuses; the next start then walks the log.
     pub fn close(&self) -> Result<()> {
+        self.closing.store(true, Ordering::Relaxed);
+        let _compaction = lock(&self.compacting);
         let _turn = self.flushing.blocking_lock();
         let mut state = lock(&self.state);
         if let State::Open(log) = &mut *state {
@@ -343,6 +400,7 @@ impl Partition {
 
     /// The topic is deleted: nothing can be done with it any more.
     pub fn abandon(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         *lock(&self.state) = State::Gone;
         self.wake();
     }

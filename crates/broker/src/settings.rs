@@ -94,6 +94,8 @@ pub struct Settings {
     pub topics: TopicDefaults,
     /// Does asking for an unknown topic make it (as Kafka does)?
     pub auto_create_topics: bool,
+    /// How often upkeep runs: compaction, retention, forgetting what is over, closing what nobody uses.
+    pub upkeep: Duration,
     /// Bounds.
     pub limits: Limits,
 }
@@ -107,6 +109,7 @@ impl Settings {
             fsync: Fsync::Interval(Duration::from_secs(1)),
             topics: TopicDefaults::default(),
             auto_create_topics: true,
+            upkeep: Duration::from_secs(300),
             limits: Limits::default(),
         }
     }

@@ -52,6 +52,13 @@ pub struct Credentials {
 /// Whose product the endpoint is. All are spoken to through their S3-compatible interface with
 /// Signature V4; what differs is the prefix of the user metadata that they answer with, and all four
 /// prefixes are always understood.
+///
+/// Written is `x-amz-meta-` to all of them. The signature says which interface a request is meant for, and
+/// the interface which prefix it takes: under an S3 signature each of the three stores `x-amz-meta-NAME` as what its own
+/// interface calls `x-cos-meta-NAME`, `x-oss-meta-NAME` or `x-obs-meta-NAME`. Huawei's own SDKs switch the prefix of
+/// all headers to `x-amz-` with the signature, and S3 tools keep their times that way on all three (rclone's
+/// providers Alibaba, TencentCOS and HuaweiOBS). No vendor documents its own prefix under an S3 signature, and
+/// a header that is silently not stored would take the stamp along, and with it what a second run leaves alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dialect {
     /// Amazon S3 and whatever speaks like it.

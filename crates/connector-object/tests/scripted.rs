@@ -169,6 +169,44 @@ async fn a_put_whose_answer_was_lost_is_no_duplicate_and_no_failure() {
     assert_eq!(e.kind(), ErrorKind::Exists);
 }
 
+/// Every dialect takes our words under S3's prefix, and answers them under its own: the stamp among them, by which a
+/// write whose answer was lost is known.
+#[tokio::test]
+async fn each_dialect_is_written_as_s3_and_read_under_its_own_prefix() {
+    use connector_object::Dialect;
+    let dialects =
+        [(Dialect::S3, "amz"), (Dialect::Cos, "cos"), (Dialect::Oss, "oss"), (Dialect::Obs, "obs")];
+    for (dialect, word) in dialects {
+        let stored = format!(
+            "HTTP/1.1 200 OK\r\nETag: \"e9\"\r\nx-{word}-meta-wharf: run-1;5;v1\r\n\
+             x-{word}-meta-file-permissions: 0100640\r\nx-{word}-meta-file-mtime: 7ns\r\nx-{word}-meta-Team: a b\r\nContent-Length: 5\r\n\r\n"
+        );
+        let head = Reply::raw(&stored, b"");
+        let server = Server::start(vec![Reply::Hangup, Reply::status("412 x"), head.clone(), head]).await;
+        let mut t = target("k", 5, Overwrite::Never);
+        t.meta.mode = Some(0o640);
+        t.meta.headers.push(("x-amz-meta-team".into(), "a b".into()));
+        let kept = lane(&server, |e| e.dialect = dialect).put(&t, Chunks::of(&[b"hello"])).await.unwrap();
+        assert_eq!(kept.version.as_deref(), Some("e9"), "{word}");
+        let sent = server.seen()[0].to_ascii_lowercase();
+        for part in
+            ["x-amz-meta-wharf: run-1;5;v1", "x-amz-meta-file-permissions: 0100640", "x-amz-meta-team: a b"]
+        {
+            assert!(sent.contains(part), "{word}: {sent}");
+        }
+        for other in ["x-cos-meta", "x-oss-meta", "x-obs-meta"] {
+            assert!(!sent.contains(other), "{word}: {sent}");
+        }
+        let signed = sent.split("signedheaders=").nth(1).unwrap();
+        assert!(signed.contains("x-amz-meta-wharf"), "unsigned headers are refused: {signed}");
+        let mut e = endpoint(&server);
+        e.dialect = dialect;
+        let read = Client::new(&e.check().unwrap()).head("bkt", "k").await.unwrap().metadata();
+        assert_eq!((read.mode, read.mtime_ns), (Some(0o640), Some(7)), "{word}");
+        assert_eq!(*read.headers, [("x-amz-meta-team".into(), "a b".into())], "{word}");
+    }
+}
+
 fn lane_of(server: &Server) -> Box<dyn Lane> {
     lane(server, |_| {})
 }

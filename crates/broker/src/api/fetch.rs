@@ -51,7 +51,7 @@ pub async fn fetch(session: &mut Session, q: FetchRequest) -> (FetchResponse, Op
         for (asked, ask) in topic.partitions.iter().zip(asks) {
             let outcome = read(&ask, room, committed);
             room = room.saturating_sub(outcome.as_ref().map_or(0, |r| r.piece.bytes.len()));
-            partitions.push(answer(asked, &ask, outcome, committed));
+            partitions.push(answer(asked, outcome, committed));
         }
         responses.push(FetchableTopicResponse::default().with_topic(topic.topic).with_partitions(partitions));
     }
@@ -121,14 +121,14 @@ fn read(ask: &Ask, room: usize, committed: bool) -> Result<Read> {
     }
 }
 
-fn answer(asked: &FetchPartition, ask: &Ask, outcome: Result<Read>, committed: bool) -> PartitionData {
+fn answer(asked: &FetchPartition, outcome: Result<Read>, committed: bool) -> PartitionData {
     let data = PartitionData::default()
         .with_partition_index(asked.partition)
         .with_preferred_read_replica(BrokerId(-1));
     match outcome {
         Ok(read) => {
             let Positions { start, visible, stable, .. } = read.positions;
-            let aborted = committed.then(|| aborted(ask, &read));
+            let aborted = committed.then(|| aborted(&read));
             data.with_high_watermark(visible)
                 .with_last_stable_offset(stable)
                 .with_log_start_offset(start)
@@ -151,16 +151,11 @@ fn answer(asked: &FetchPartition, ask: &Ask, outcome: Result<Read>, committed: b
 }
 
 /// Aborted transactions with records in what was read: the client leaves those out.
-fn aborted(ask: &Ask, read: &Read) -> Vec<AbortedTransaction> {
-    let Ok(partition) = &ask.partition else { return Vec::new() };
-    if read.piece.bytes.is_empty() {
-        return Vec::new();
-    }
-    let found = partition.with(|log| Ok(log.producers().aborted(ask.offset, read.piece.next_offset)));
-    let one = |a: crate::storage::producers::Aborted| {
+fn aborted(read: &Read) -> Vec<AbortedTransaction> {
+    let one = |a: &crate::storage::producers::Aborted| {
         AbortedTransaction::default()
             .with_producer_id(ProducerId(a.producer_id))
             .with_first_offset(a.first_offset)
     };
-    found.unwrap_or_default().into_iter().map(one).collect()
+    read.aborted.iter().map(one).collect()
 }

@@ -14,6 +14,8 @@ const COMPRESSION: i16 = 0x07;
 const LOG_APPEND_TIME: i16 = 0x08;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
+/// The first time of the batch is the horizon of its tombstones (KIP-534).
+const DELETE_HORIZON: i16 = 0x40;
 
 /// A parsed header. Offsets are absolute, times are milliseconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +115,12 @@ impl Header {
         self.attributes & CONTROL != 0
     }
 
+    /// When the tombstones of a compacted batch may go.
+    #[must_use]
+    pub fn delete_horizon(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
+    }
+
     /// Is it from an idempotent producer?
     #[must_use]
     pub fn has_producer(&self) -> bool {
@@ -164,6 +172,9 @@ fn check_fields(header: &Header) -> Result<()> {
     if header.is_control() {
         return invalid("clients can't write control batches");
     }
+    if header.delete_horizon().is_some() {
+        return invalid("clients can't give a horizon for tombstones");
+    }
     if header.count < 1 || header.last_offset_delta != header.count - 1 {
         return invalid("the record batch's count doesn't fit its offsets");
     }
@@ -203,6 +214,43 @@ pub fn seal(batch: &mut [u8]) {
     batch[8..12].copy_from_slice(&length.to_be_bytes());
     let crc = crc32c::crc32c(&batch[CRC_FROM..]);
     batch[17..21].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// Attributes of a batch that compaction makes.
+#[must_use]
+pub fn kept_attributes(append_time: bool, has_horizon: bool) -> i16 {
+    (if append_time { LOG_APPEND_TIME } else { 0 }) | (if has_horizon { DELETE_HORIZON } else { 0 })
+}
+
+/// A whole batch without its producer and its transaction.
+#[must_use]
+pub fn without_producer(batch: &[u8]) -> Vec<u8> {
+    let mut out = batch.to_vec();
+    let attributes = i16::from_be_bytes(array(batch, 21)) & !TRANSACTIONAL;
+    out[21..23].copy_from_slice(&attributes.to_be_bytes());
+    // Producer, epoch and sequence number: -1 each.
+    out[43..57].fill(0xff);
+    seal(&mut out);
+    out
+}
+
+/// Lets a whole batch reach further, to close a gap after it.
+pub fn set_last_offset_delta(batch: &mut [u8], delta: i32) {
+    batch[23..27].copy_from_slice(&delta.to_be_bytes());
+    seal(batch);
+}
+
+/// A batch without records, over a stretch of offsets.
+#[must_use]
+pub fn empty(base_offset: i64, last_offset_delta: i32) -> [u8; HEADER] {
+    let mut out = [0; HEADER];
+    out[..8].copy_from_slice(&base_offset.to_be_bytes());
+    out[16] = 2;
+    out[23..27].copy_from_slice(&last_offset_delta.to_be_bytes());
+    // Times, producer, epoch and sequence number: -1 each.
+    out[27..57].fill(0xff);
+    seal(&mut out);
+    out
 }
 
 /// Attributes of a batch of a transaction, and of one that ends it.

@@ -11,6 +11,7 @@ pub mod tests;
 pub use place::{Piece, Place};
 
 use super::batch::{self, HEADER, Header};
+use super::compact::Policy;
 use super::producers::{Producers, Verdict};
 use super::records;
 use super::recover::{self, Checkpoint};
@@ -44,6 +45,8 @@ pub struct LogSettings {
     pub max_message_bytes: usize,
     /// Records get the time at which they are stored.
     pub append_time: bool,
+    /// Only the newest record of each key stays.
+    pub compaction: Option<Policy>,
 }
 
 /// What an append did.
@@ -77,6 +80,12 @@ pub struct Log {
     pub(super) names_made: u64,
     pub(super) names_synced: u64,
     pub(super) hints: VecDeque<(i64, i64, u64)>,
+    /// What is before it was compacted.
+    pub(super) cleaned: i64,
+    /// What ends before it could not be compacted.
+    pub(super) uncompactable: i64,
+    /// Changes when places in files that were given out are no longer those of the log.
+    pub(super) generation: u64,
     /// Why nothing is taken any more, once the disk has refused something that can't be undone.
     pub(super) failed: Option<String>,
 }
@@ -196,7 +205,7 @@ impl Log {
     }
 
     /// Closes the active segment and begins a new one.
-    fn roll(&mut self) -> Result<()> {
+    pub(super) fn roll(&mut self) -> Result<()> {
         let mut next = Segment::at(&self.dir, self.end, 0);
         next.hold()?;
         self.names_made += 1;
@@ -252,7 +261,14 @@ impl Log {
             Some(h) => h.2,
             None => segment.before_offset(offset)?,
         };
-        Ok(Some(Place { file: segment.file()?, position, end: segment.size, exact }))
+        let (file, end) = (segment.file()?, segment.size);
+        Ok(Some(Place { file, position, end, exact, generation: self.generation }))
+    }
+
+    /// Were the segments that a place was in replaced since?
+    #[must_use]
+    pub fn has_moved(&self, place: &Place) -> bool {
+        place.generation != self.generation
     }
 
     /// Remembers where the next read of the same reader will begin.
@@ -280,7 +296,8 @@ impl Log {
         let mut places = Vec::new();
         for segment in &mut self.segments {
             if let Some(position) = segment.before_timestamp(timestamp)? {
-                places.push(Place { file: segment.file()?, position, end: segment.size, exact: true });
+                let (file, end, generation) = (segment.file()?, segment.size, self.generation);
+                places.push(Place { file, position, end, exact: true, generation });
                 // Records before the log's start don't count: one more segment is enough to pass them.
                 if places.len() == 2 {
                     break;

@@ -193,6 +193,11 @@ impl Producers {
         self.known.retain(|_, p| p.open_since.is_some() || p.last_timestamp >= silent_since);
     }
 
+    /// Forgets the aborts before an offset: nothing of them is in the log any more.
+    pub fn forget_aborts_before(&mut self, offset: i64) {
+        self.aborted.retain(|a| a.last_offset >= offset);
+    }
+
     fn forget_oldest(&mut self) {
         let idle = self.known.iter().filter(|(_, p)| p.open_since.is_none());
         if let Some(id) = idle.min_by_key(|(_, p)| p.last_timestamp).map(|(id, _)| *id) {

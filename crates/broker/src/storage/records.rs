@@ -36,6 +36,48 @@ pub struct Producer {
     pub attributes: i16,
 }
 
+impl Record {
+    /// About the bytes that it has in a batch.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let of = |b: &Option<Bytes>| b.as_ref().map_or(0, Bytes::len);
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + of(value) + 4).sum();
+        of(&self.key) + of(&self.value) + headers + 16
+    }
+}
+
+/// Builds the uncompressed batch of what compaction keeps: records with their offsets, in order and within
+/// 2³¹ of each other. `horizon`: when its tombstones may go (the times are counted from it then, as in Kafka).
+#[must_use]
+pub fn encode_kept(records: &[(i64, Record)], append_time: bool, horizon: Option<i64>) -> Vec<u8> {
+    let first = records.first().map_or(0, |(offset, _)| *offset);
+    let last = records.last().map_or(first, |(offset, _)| *offset);
+    let base = horizon.unwrap_or_else(|| records.first().map_or(0, |(_, r)| r.timestamp));
+    let mut out = Vec::with_capacity(HEADER + records.iter().map(|(_, r)| r.size()).sum::<usize>());
+    out.put_i64(first);
+    out.put_i32(0);
+    out.put_i32(0);
+    out.put_i8(2);
+    out.put_u32(0);
+    out.put_i16(batch::kept_attributes(append_time, horizon.is_some()));
+    out.put_i32(i32::try_from(last - first).unwrap_or(i32::MAX));
+    out.put_i64(base);
+    out.put_i64(records.iter().map(|(_, r)| r.timestamp).max().unwrap_or(-1));
+    out.put_i64(-1);
+    out.put_i16(-1);
+    out.put_i32(-1);
+    out.put_i32(i32::try_from(records.len()).unwrap_or(i32::MAX));
+    let mut body = Vec::new();
+    for (offset, record) in records {
+        body.clear();
+        put_record(&mut body, record, offset - first, base);
+        put_varint(&mut out, i64::try_from(body.len()).unwrap_or(i64::MAX));
+        out.extend_from_slice(&body);
+    }
+    batch::seal(&mut out);
+    out
+}
+
 /// Builds an uncompressed batch. `records` must not be empty.
 #[must_use]
 pub fn encode(records: &[Record], producer: Option<Producer>) -> Bytes {

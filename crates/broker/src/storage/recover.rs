@@ -5,6 +5,7 @@
 //! point on are walked with their checksums, and everything from the first bad batch on is cut off.
 
 use super::bin::{self, Reader};
+use super::compact::swap;
 use super::folder;
 use super::log::Log;
 use super::producers::Producers;
@@ -59,6 +60,7 @@ impl Checkpoint {
 /// See [`Log::open`].
 pub fn open(dir: &Path, trust_closed: bool) -> Result<Log> {
     std::fs::create_dir_all(dir).map_err(|e| Error::storage(dir.display(), &e))?;
+    let cleaned = swap::recover(dir)?;
     let mut segments = segments(dir)?;
     let first = segments.front().map_or(0, |s| s.base);
     let mark = Checkpoint::read(dir);
@@ -80,6 +82,9 @@ pub fn open(dir: &Path, trust_closed: bool) -> Result<Log> {
         names_made: 1,
         names_synced: 0,
         hints: VecDeque::new(),
+        cleaned: cleaned.unwrap_or(first),
+        uncompactable: i64::MIN,
+        generation: 0,
         failed: None,
     };
     if !mark.is_some_and(|m| m.clean && take_clean(&mut log, &m)) {
@@ -88,6 +93,8 @@ pub fn open(dir: &Path, trust_closed: bool) -> Result<Log> {
     if log.end < log.start {
         begin_anew(&mut log);
     }
+    // An older state of the producers may still tell of aborts that compaction took away.
+    log.set_cleaned(log.cleaned);
     // The partition's folder and the topic's are new, or nobody knows whether they were made durable.
     if log.sync_names && !log.clean {
         folder::sync_name(dir)?;

@@ -278,6 +278,22 @@ impl<'a> Walk<'a> {
         Ok(Some((header, bytes)))
     }
 
+    /// The next batch with its bytes, unchecked; `None` at the end, or where no whole batch is.
+    pub fn next_whole(&mut self) -> Result<Option<(Header, Bytes)>> {
+        let Some((header, begin)) = self.next_header()? else { return Ok(None) };
+        self.position = begin;
+        let Some(bytes) = self.bytes(header.length)? else { return Ok(None) };
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.position += header.length as u64;
+        Ok(Some((header, bytes)))
+    }
+
+    /// Where the next batch would begin.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     fn bytes(&mut self, n: usize) -> Result<Option<&[u8]>> {
         if self.position + n as u64 > self.end {
             return Ok(None);

@@ -1,10 +1,11 @@
 //! The settings of a topic: which there are, what they may be, and which of them act.
 //!
-//! Some settings of Kafka mean nothing on one machine (replicas) or in this log (compaction). Clients and
+//! Some settings of Kafka mean nothing on one machine (replicas) or in this log. Clients and
 //! tools set them all the same, so they are stored and shown; their documentation says that they do nothing.
 
 use crate::error::{Error, Result};
 use crate::settings::TopicDefaults;
+use crate::storage::compact::Policy;
 use crate::storage::log::LogSettings;
 use kafka_protocol::ResponseError;
 use std::collections::BTreeMap;
@@ -72,7 +73,7 @@ pub const CONFIGS: &[Config] = &[
         Kind::List,
         &["delete", "compact"],
         "delete",
-        "delete: old segments are removed. compact alone: every record is kept (this broker does not compact).",
+        "delete: old segments are removed. compact: of each key the newest record stays, in closed segments.",
     ),
     words(
         "compression.type",
@@ -81,7 +82,13 @@ pub const CONFIGS: &[Config] = &[
         "producer",
         "Batches are always kept as the producer compressed them.",
     ),
-    number("delete.retention.ms", Kind::Long, 0, "86400000", STORED),
+    number(
+        "delete.retention.ms",
+        Kind::Long,
+        0,
+        "86400000",
+        "How long a tombstone stays after it was first compacted.",
+    ),
     number("file.delete.delay.ms", Kind::Long, 0, "60000", STORED),
     number("flush.messages", Kind::Long, 1, "9223372036854775807", STORED),
     number("flush.ms", Kind::Long, 0, "9223372036854775807", STORED),
@@ -99,8 +106,20 @@ pub const CONFIGS: &[Config] = &[
         "CreateTime",
         "Whether records keep their producer's time or get the time at which they are stored.",
     ),
-    words("min.cleanable.dirty.ratio", Kind::Double, &[], "0.5", STORED),
-    number("min.compaction.lag.ms", Kind::Long, 0, "0", STORED),
+    words(
+        "min.cleanable.dirty.ratio",
+        Kind::Double,
+        &[],
+        "0.5",
+        "A compacted topic is compacted when this part of its closed segments is new.",
+    ),
+    number(
+        "min.compaction.lag.ms",
+        Kind::Long,
+        0,
+        "0",
+        "Segments with records younger than this are not compacted.",
+    ),
     number("min.insync.replicas", Kind::Int, 1, "1", STORED),
     words("preallocate", Kind::Boolean, BOOL, "false", STORED),
     number(
@@ -184,6 +203,20 @@ pub fn log_settings(defaults: &TopicDefaults, overrides: &BTreeMap<String, Strin
         retention_ms: retain("retention.ms", defaults.retention_ms),
         retention_bytes: retain("retention.bytes", defaults.retention_bytes),
         max_message_bytes: usize::try_from(message).unwrap_or(usize::MAX),
+        compaction: compaction(overrides),
         append_time: overrides.get("message.timestamp.type").is_some_and(|t| t == "LogAppendTime"),
+    })
+}
+
+fn compaction(overrides: &BTreeMap<String, String>) -> Option<Policy> {
+    let is_asked_for = overrides.get("cleanup.policy")?.split(',').any(|w| w.trim() == "compact");
+    let number = |name: &str, default| overrides.get(name).and_then(|v| v.parse().ok()).unwrap_or(default);
+    let ratio: f64 = overrides.get("min.cleanable.dirty.ratio").and_then(|v| v.parse().ok()).unwrap_or(0.5);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1")]
+    let dirty_permille = (ratio.clamp(0.0, 1.0) * 1000.0) as u64;
+    is_asked_for.then(|| Policy {
+        dirty_permille,
+        lag_ms: number("min.compaction.lag.ms", 0),
+        tombstones_ms: number("delete.retention.ms", 24 * 3600 * 1000),
     })
 }

@@ -27,7 +27,9 @@ const PIECE: i64 = 2000;
 pub(super) fn prepare(client: &Arc<Client>) -> Result<Arc<Topic>> {
     let doing = during(TOPIC);
     if partitions(client, TOPIC).map_err(&doing)?.is_none() {
-        let settings = vec![("cleanup.policy".to_owned(), "compact".to_owned())];
+        // Only closed segments are compacted: small ones keep the topic short.
+        let settings = [("cleanup.policy", "compact"), ("segment.bytes", "4194304")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let topic = NewTopic { name: TOPIC.to_owned(), partitions: Some(1), settings };
         match client.create_topic(&topic, ANSWER) {
             Ok(()) => {}

@@ -112,6 +112,9 @@ fn topics(s: &mut Section<'_, '_, '_>, out: &mut broker::Settings) {
         }
         topics.max_message_bytes = usize::try_from(bytes).unwrap_or(1 << 20);
     }
+    if let Some(seconds) = s.integer("upkeep_seconds", 1..=86_400) {
+        out.upkeep = Duration::from_secs(seconds);
+    }
     if let Some(create) = s.boolean("auto_create_topics") {
         out.auto_create_topics = create;
     }

@@ -47,6 +47,7 @@ address = "127.0.0.1:9092"
 # auto_create_topics = true
 # max_message = "1MiB"
 # segment = "128MiB"
+# upkeep_seconds = 300              # how often it looks for what can go: old segments, superseded records of compacted topics
 # memory = "128MiB"                 # bytes of requests and answers at once
 # max_connections = 1000
 # tls_certificate = "cert.pem"      # the port then speaks TLS

@@ -61,7 +61,7 @@ impl Log {
         self.failed.is_some()
     }
 
-    pub(super) fn check_sound(&self) -> Result<()> {
+    pub(in crate::storage) fn check_sound(&self) -> Result<()> {
         match &self.failed {
             Some(why) => Err(Error::new(ResponseError::KafkaStorageError, why.clone())),
             None => Ok(()),

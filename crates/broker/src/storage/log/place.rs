@@ -23,6 +23,8 @@ pub struct Place {
     pub(super) end: u64,
     /// Does a batch with the offset begin there, or is it to be looked for?
     pub(super) exact: bool,
+    /// Of the log, when the place was given out.
+    pub(super) generation: u64,
 }
 
 /// What was read from a [`Place`].

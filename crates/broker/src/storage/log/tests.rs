@@ -13,6 +13,7 @@ pub fn settings() -> LogSettings {
         retention_bytes: -1,
         max_message_bytes: 1 << 20,
         append_time: false,
+        compaction: None,
     }
 }
 
