@@ -111,7 +111,7 @@ impl Directory {
 
     async fn store(&self, key: &str, body: Vec<u8>) -> Result<()> {
         let put = self.client.put_bytes(&self.raw.bucket, key, Bytes::from(body), Condition::None).await;
-        put.map(drop).map_err(|f| Error::from(f).context(&key))
+        put.map(drop).map_err(|f| Error::from(f).context(key))
     }
 }
 

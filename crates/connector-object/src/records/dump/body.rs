@@ -18,7 +18,7 @@ pub(super) enum Form {
 
 /// The content of an open file that was not sent yet.
 pub(super) enum Body {
-    Text { open: Open, delimiter: Box<str>, records: u64 },
+    Text { open: Box<Open>, delimiter: Box<str>, records: u64 },
     Parquet(Box<Columns>),
 }
 
@@ -26,7 +26,7 @@ impl Body {
     pub(super) fn new(form: &Form) -> Result<Self> {
         Ok(match form {
             Form::Text { delimiter, packing } => Self::Text {
-                open: Open::new(String::new(), 0, *packing),
+                open: Box::new(Open::new(String::new(), 0, *packing)),
                 delimiter: delimiter.clone(),
                 records: 0,
             },

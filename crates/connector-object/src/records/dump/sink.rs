@@ -246,7 +246,7 @@ impl DumpSink {
         }
         let huge = state.files.values().any(|f| f.size >= self.plan.max_bytes);
         if huge || parts >= MAX_PARTS || state.files.len() > MAX_FILES {
-            self.deliver(&[split.clone()]).await?;
+            self.deliver(std::slice::from_ref(split)).await?;
         }
         Ok(())
     }
