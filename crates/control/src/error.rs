@@ -35,6 +35,10 @@ pub enum Noun {
     Record,
     /// A dead letter.
     DeadLetter,
+    /// A flow log.
+    FlowLog,
+    /// A network resource of the catalogue.
+    Network,
 }
 
 impl Noun {
@@ -57,6 +61,8 @@ impl Noun {
             Self::Topic => "topic",
             Self::Record => "record",
             Self::DeadLetter => "dead letter",
+            Self::FlowLog => "flow log",
+            Self::Network => "network resource",
         }
     }
 }

@@ -19,6 +19,7 @@ mod dead;
 mod error;
 mod events;
 mod filter;
+mod flow_logs;
 mod flows;
 mod journal;
 mod pipeline_runs;

@@ -6,6 +6,7 @@
 //! again.
 
 mod flow;
+mod flow_log;
 #[cfg(test)]
 #[allow(clippy::wildcard_imports)]
 mod golden;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use model::Sealed;
 
 pub(crate) use flow::FlowRecord;
+pub(crate) use flow_log::{FlowLogRecord, FlowLogStateRecord};
 pub(crate) use pipeline::{
     ConnectionRecord, DipTopicRecord, HeaderList, PipelineRecord, decode_headers, encode_headers,
 };

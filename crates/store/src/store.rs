@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Account, Connection, DipTopic, FileSystem, Fileset, Flow, ObjectStore, Pipeline};
+use model::{Account, Connection, DipTopic, FileSystem, Fileset, Flow, FlowLog, ObjectStore, Pipeline};
 
 use crate::db::Db;
 use crate::flows::Catalogue;
@@ -44,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) connections: Shelf<Connection>,
     pub(crate) topics: Shelf<DipTopic>,
     pub(crate) pipelines: Shelf<Arc<Pipeline>>,
+    pub(crate) flow_logs: Shelf<FlowLog>,
 }
 
 impl std::fmt::Debug for Store {
@@ -76,6 +77,7 @@ impl Store {
             connections: Shelf::new(alone),
             topics: Shelf::new(alone),
             pipelines: Shelf::new(alone),
+            flow_logs: Shelf::new(alone),
         })))
     }
 
