@@ -58,6 +58,15 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
     {
         return Some("the transform chain is pure: a record in, values out");
     }
+    if from.starts_with("flow-")
+        && (matches!(to, "tokio" | "model" | "store" | "control" | "engine" | "api" | "connector")
+            || matches!((from, to), ("flow-record", "runtime") | (_, "flow-capture" | "flow-collector"))
+            || door(to))
+    {
+        return Some(
+            "observers of traffic make records: they know no flow log, task, store or door, and not each other",
+        );
+    }
     if from == "model"
         && matches!(to, "tokio" | "serde" | "serde_json" | "runtime" | "store" | "control" | "engine")
     {
@@ -97,6 +106,9 @@ mod tests {
             ("broker", "connector"),
             ("transform", "tokio"),
             ("transform", "runtime"),
+            ("flow-capture", "engine"),
+            ("flow-collector", "flow-capture"),
+            ("flow-record", "runtime"),
         ] {
             assert!(forbidden(from, to).is_some(), "{from} → {to}");
         }
@@ -114,6 +126,9 @@ mod tests {
             ("wharf", "broker"),
             ("engine", "transform"),
             ("api-cfs", "transform"),
+            ("flow-capture", "flow-record"),
+            ("flow-collector", "runtime"),
+            ("engine", "flow-capture"),
         ] {
             assert!(forbidden(from, to).is_none(), "{from} → {to}");
         }
