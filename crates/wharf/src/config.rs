@@ -6,6 +6,7 @@
 
 mod broker;
 mod connections;
+mod networks;
 mod reader;
 mod sections;
 mod size;

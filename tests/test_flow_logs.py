@@ -1,0 +1,134 @@
+"""Flow logs end to end: real packets between network namespaces, records read back from the embedded broker."""
+
+import json
+import time
+
+from confluent_kafka import Consumer
+from harness import peers
+from test_vpc_sdk import call, lab, request, server  # noqa: F401 (fixtures)
+
+KEYS = ["version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end",
+        "action", "log-status"]
+ETHERNET_FREE = 100 + 8 + 20  # text, UDP and IPv4 headers
+
+
+class Log:
+    """A reader of the topic `flows`: every record once, by its identifier."""
+
+    def __init__(self, running):
+        self.boot = f"127.0.0.1:{running.parts['sections']['broker']['address'].rsplit(':', 1)[1]}"
+        self.records, self.repeats = {}, 0
+        self.open()
+
+    def open(self):
+        self.consumer = Consumer({"bootstrap.servers": self.boot, "group.id": "reader", "auto.offset.reset": "earliest",
+                                  "enable.auto.commit": False})
+        self.consumer.subscribe(["flows"])
+
+    def read(self):
+        for message in self.consumer.consume(500, 0.3):
+            if message.error():
+                continue
+            name = dict(message.headers())["id"]
+            if name in self.records:
+                self.repeats += 1
+                continue
+            record = json.loads(message.value())
+            assert list(sorted(record)) == sorted(KEYS)
+            assert message.key().decode() == record["interface-id"] == "eni-12345678"
+            assert record["account-id"] == "1250000000"
+            self.records[name] = record
+        return list(self.records.values())
+
+    def sums(self, port, action="ACCEPT"):
+        found = [r for r in self.read() if r["dstport"] == port and r["action"] == action and r["log-status"] == "OK"]
+        assert all(r["srcaddr"] == "10.77.0.1" and r["dstaddr"] == "10.77.0.2" and r["protocol"] == 17 for r in found)
+        return sum(r["packets"] for r in found), sum(r["bytes"] for r in found)
+
+    def statuses(self, word):
+        return [r for r in self.read() if r["log-status"] == word]
+
+
+def make(server, **change):
+    log = call(server.vpc(), "CreateFlowLog", **request(**change))["FlowLog"][0]["FlowLogId"]
+    return log
+
+
+def at_work(log):
+    """Until the first window, which has nothing, was written."""
+    peers.wait_until("the first window", lambda: log.read(), 60)
+
+
+def test_totals_are_the_generators(server, lab):  # noqa: F811
+    lab.reject(7002)
+    make(server)
+    log = Log(server)
+    at_work(log)
+    assert log.statuses("NODATA"), "a window without packets says so"
+    listener = lab.listen(7001)
+    try:
+        lab.send(7001, 3000)
+        lab.send(7002, 500)
+        peers.wait_until("all accepted packets", lambda: log.sums(7001)[0] >= 3000, 60)
+        peers.wait_until("all rejected packets", lambda: log.sums(7002, "REJECT")[0] >= 500, 60)
+    finally:
+        listener.kill()
+        listener.wait(10)
+    assert log.sums(7001) == (3000, 3000 * ETHERNET_FREE)
+    assert log.sums(7002, "REJECT") == (500, 500 * ETHERNET_FREE)
+    assert log.sums(7002) == (0, 0) and log.sums(7001, "REJECT") == (0, 0)
+    assert log.repeats == 0 and not log.statuses("SKIPDATA")
+
+
+def test_what_is_disabled_records_nothing(server, lab):  # noqa: F811
+    client, log_id = server.vpc(), make(server)
+    log = Log(server)
+    at_work(log)
+    call(client, "DisableFlowLogs", FlowLogIds=[log_id])
+    time.sleep(3)
+    lab.send(7003, 200)
+    call(client, "EnableFlowLogs", FlowLogIds=[log_id])
+    before = len(log.read())
+    peers.wait_until("windows after it", lambda: len(log.read()) > before, 60)
+    lab.send(7004, 100)
+    peers.wait_until("packets after it", lambda: log.sums(7004)[0] >= 100, 60)
+    assert log.sums(7003) == (0, 0)
+    assert not log.statuses("SKIPDATA"), "what was not wanted is no loss"
+
+
+def test_kill_loses_a_window_at_most_and_says_so(server, lab):  # noqa: F811
+    make(server)
+    log = Log(server)
+    at_work(log)
+    lab.send(7005, 1000)
+    peers.wait_until("what was before", lambda: log.sums(7005)[0] >= 1000, 60)
+    server.kill9()
+    killed = time.time()
+    server.start()
+    log.consumer.close()
+    log.open()
+    gap = peers.wait_until("the statement of the gap", lambda: log.statuses("SKIPDATA"), 60)
+    assert gap[0]["start"] <= killed <= gap[0]["end"] + 1 and gap[0]["packets"] == "-"
+    assert killed - gap[0]["start"] < 10, "the gap begins at the end of the last window that was written"
+    lab.send(7006, 1000)
+    peers.wait_until("what was after", lambda: log.sums(7006)[0] >= 1000, 60)
+    assert log.sums(7005)[0] == 1000 and log.sums(7006)[0] == 1000
+
+
+def test_a_device_that_comes_back_is_observed_again(server, lab):  # noqa: F811
+    make(server)
+    log = Log(server)
+    at_work(log)
+    lab.unplug()
+    time.sleep(2)
+    lab.plug()
+    peers.wait_until("the statement of the gap", lambda: log.statuses("SKIPDATA"), 60)
+    listener = lab.listen(7007)
+    try:
+        time.sleep(2)
+        lab.send(7007, 400)
+        peers.wait_until("packets of the new device", lambda: log.sums(7007)[0] >= 400, 60)
+    finally:
+        listener.kill()
+        listener.wait(10)
+    assert log.sums(7007)[0] == 400
