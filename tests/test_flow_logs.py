@@ -1,11 +1,12 @@
 """Flow logs end to end: real packets between network namespaces, records read back from the embedded broker."""
 
 import json
+import sqlite3
 import time
 
 from confluent_kafka import Consumer
 from harness import peers
-from test_vpc_sdk import call, lab, request, server  # noqa: F401 (fixtures)
+from test_vpc_sdk import call, lab, request, serve, server  # noqa: F401 (fixtures)
 
 KEYS = ["version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end",
         "action", "log-status"]
@@ -15,8 +16,8 @@ ETHERNET_FREE = 100 + 8 + 20  # text, UDP and IPv4 headers
 class Log:
     """A reader of the topic `flows`: every record once, by its identifier."""
 
-    def __init__(self, running):
-        self.boot = f"127.0.0.1:{running.parts['sections']['broker']['address'].rsplit(':', 1)[1]}"
+    def __init__(self, running, boot=None):
+        self.boot = boot or f"127.0.0.1:{running.parts['sections']['broker']['address'].rsplit(':', 1)[1]}"
         self.records, self.repeats = {}, 0
         self.open()
 
@@ -64,7 +65,8 @@ def test_totals_are_the_generators(server, lab):  # noqa: F811
     make(server)
     log = Log(server)
     at_work(log)
-    assert log.statuses("NODATA"), "a window without packets says so"
+    # At first the devices themselves speak (IPv6 finds its neighbours).
+    peers.wait_until("a window without packets that says so", lambda: log.statuses("NODATA"), 60)
     listener = lab.listen(7001)
     try:
         lab.send(7001, 3000)
@@ -132,3 +134,40 @@ def test_a_device_that_comes_back_is_observed_again(server, lab):  # noqa: F811
         listener.kill()
         listener.wait(10)
     assert log.sums(7007)[0] == 400
+
+
+def state(running):
+    """What the server has kept of its one flow log."""
+    with sqlite3.connect(f"file:{running.data_dir / 'wharf.db'}?mode=ro", uri=True) as db:
+        return json.loads(db.execute("SELECT state FROM flow_logs").fetchone()[0])
+
+
+def test_a_topic_that_is_away_for_a_while(wharf, lab, kafka_broker):  # noqa: F811
+    other = kafka_broker()
+    running = serve(wharf, lab, other=other.boot, buffer="64KiB")
+    make(running, FlowLogStorage={"StorageId": "ckafka-other", "StorageTopic": "flows"})
+    log = Log(running, other.boot)
+    at_work(log)
+    log.consumer.close()
+    other.stop()
+    lab.send(7008, 500)
+    peers.wait_until("the trouble to be told", lambda: state(running)["error"], 60)
+    other.start()
+    log.open()
+    peers.wait_until("all packets, late", lambda: log.sums(7008)[0] >= 500, 90)
+    assert log.sums(7008)[0] == 500 and not log.statuses("SKIPDATA"), "the buffer held everything"
+    peers.wait_until("the end of the trouble", lambda: not state(running)["error"], 60)
+
+    log.consumer.close()
+    other.stop()
+    for source in range(40000, 40600, 20):
+        lab.spread(7009, source, 20)
+    sent = 600 * 2
+    other.start()
+    log.open()
+    peers.wait_until("the statement of the loss", lambda: log.statuses("SKIPDATA"), 90)
+    lost = peers.wait_until("the count of the loss", lambda: state(running)["lost_packets"], 60)
+    peers.wait_until("what was kept", lambda: log.sums(7009)[0] + state(running)["lost_packets"] >= sent, 60)
+    assert 0 < log.sums(7009)[0] < sent
+    # Other packets (neighbours are looked for) may be among the lost ones.
+    assert sent <= log.sums(7009)[0] + lost <= sent + 60

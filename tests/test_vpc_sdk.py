@@ -51,6 +51,11 @@ def lab():
 
 @pytest.fixture
 def server(wharf, lab):
+    return serve(wharf, lab)
+
+
+def serve(wharf, lab, other=None, **flow_logs):
+    """A server with a catalogue over the lab, and the topic `flows`; `other`: a cluster beside its own, as `ckafka-other`."""
     port = peers.free_port()
     networks = [
         {"id": "eni-12345678", "vpc": VPC, "namespace": lab.inner, "devices": [lab.device]},
@@ -61,9 +66,11 @@ def server(wharf, lab):
         {"id": "ccn-12345678", "listen": f"127.0.0.1:{peers.free_port()}"},
     ]
     extra = f'[[connection]]\nid = "{INSTANCE}"\nkind = "kafka"\nembedded = true\n'
+    if other:
+        extra += f'[[connection]]\nid = "ckafka-other"\nkind = "kafka"\nbootstrap = "{other}"\n'
     extra += "".join("[[network]]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in table.items()) for table in networks)
-    running = wharf(sections={"broker": {"address": f"127.0.0.1:{port}"}, "flow_logs": {"window_seconds": 1}}, extra=extra)
-    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}"})
+    running = wharf(sections={"broker": {"address": f"127.0.0.1:{port}"}, "flow_logs": {"window_seconds": 1, **flow_logs}}, extra=extra)
+    admin = AdminClient({"bootstrap.servers": other or f"127.0.0.1:{port}"})
     for future in admin.create_topics([NewTopic("flows", 1, 1)]).values():
         future.result(30)
     return running

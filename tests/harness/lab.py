@@ -70,8 +70,20 @@ class Lab:
         """
         _run("ip", "netns", "exec", self.outer, "python3", "-c", textwrap.dedent(program))
 
+    def spread(self, port, first, count):
+        """Two datagrams from each of so many source ports: as many flows."""
+        program = f"""
+            import socket
+            for source in range({first}, {first + count}):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                    s.bind(("10.77.0.1", source))
+                    for n in range(2):
+                        s.sendto(b"x" * 100, ("10.77.0.2", {port}))
+        """
+        _run("ip", "netns", "exec", self.outer, "python3", "-c", textwrap.dedent(program))
+
     def listen(self, port):
-        """A socket inside that takes what comes, so that nothing answers; `.terminate()` ends it."""
+        """A socket inside that takes what comes, so that nothing answers."""
         program = f"import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('10.77.0.2', {port}))\nprint('up', flush=True)\nwhile True: s.recv(65536)"
         process = subprocess.Popen(["ip", "netns", "exec", self.inner, "python3", "-c", program], stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "up\n"

@@ -132,7 +132,8 @@ impl Networks {
         match NetworkKind::of_id(&found.id) {
             Some(NetworkKind::Ccn | NetworkKind::Dcg) => self.exporters(found, l),
             Some(NetworkKind::Nat) => Err(Refusal::Unsupported(
-                "flow logs of NAT gateways are not built yet: log the gateway's devices as eni-… instead".into(),
+                "flow logs of NAT gateways are not built yet: log the gateway's devices as eni-… instead"
+                    .into(),
             )),
             _ => self.devices(found, l),
         }
@@ -206,7 +207,8 @@ impl Networks {
             let message = "dropped packets can't be seen here without BPF or an NFLOG group";
             return Err(Refusal::Unsupported(message.into()));
         }
-        let is_there = |d: &flow_capture::DeviceStatus| matches!(d.state, flow_capture::DeviceState::Attached(_));
+        let is_there =
+            |d: &flow_capture::DeviceStatus| matches!(d.state, flow_capture::DeviceState::Attached(_));
         if status.devices.iter().any(is_there) {
             return Ok(());
         }

@@ -88,7 +88,9 @@ impl Observer {
                 };
                 (method.to_owned(), limits, error)
             }
-            Self::Exporters { collector, .. } => ("exporter".to_owned(), Vec::new(), collector.status().failure),
+            Self::Exporters { collector, .. } => {
+                ("exporter".to_owned(), Vec::new(), collector.status().failure)
+            }
         }
     }
 

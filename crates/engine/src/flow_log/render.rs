@@ -31,12 +31,7 @@ pub(super) fn of_device(record: &Record, who: Who<'_>) -> Vec<u8> {
 }
 
 /// The 16 fields between regions.
-pub(super) fn of_regions(
-    record: &Record,
-    who: Who<'_>,
-    here: &str,
-    regions: &[(String, Prefix)],
-) -> Vec<u8> {
+pub(super) fn of_regions(record: &Record, who: Who<'_>, here: &str, regions: &[(String, Prefix)]) -> Vec<u8> {
     let of = |address: Option<IpAddr>| {
         let found = address.and_then(|a| regions.iter().find(|(_, p)| p.holds(a)));
         found.map_or("-", |(name, _)| name.as_str())

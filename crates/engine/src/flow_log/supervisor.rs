@@ -9,9 +9,9 @@ use runtime::{Clock, Random, Shutdown, TaskKind};
 use store::Store;
 use tokio::sync::Notify;
 
+use super::Sink;
 use super::networks::{Lookup, Networks, Refusal};
 use super::run::{Run, Shared};
-use super::Sink;
 use crate::dispatch::Lease;
 
 /// How often the store is looked at when nobody woke us.
@@ -108,7 +108,9 @@ impl Supervisor {
             }
         };
         if tokio::time::timeout(REST, quiet).await.is_err() {
-            tracing::warn!("flow logs did not come to rest; what was not written is stated at the next start");
+            tracing::warn!(
+                "flow logs did not come to rest; what was not written is stated at the next start"
+            );
         }
     }
 
@@ -173,7 +175,13 @@ impl Supervisor {
         let shared = Arc::new(Shared::new(self.0.stop.child(), claimed.state.clone(), s.buffer));
         let hand = Hand { shared: shared.clone(), attempt: claimed.attempt, period_s: claimed.period_s };
         self.running().insert(log.id.clone(), hand);
-        let run = Run { log: claimed, store: s.store.clone(), sink: s.sink.clone(), clock: s.clock.clone(), shared };
+        let run = Run {
+            log: claimed,
+            store: s.store.clone(),
+            sink: s.sink.clone(),
+            clock: s.clock.clone(),
+            shared,
+        };
         let this = self.clone();
         runtime::spawn(TaskKind::RunPipeline, async move {
             let id = run.log.id.clone();
