@@ -169,5 +169,8 @@ def test_a_topic_that_is_away_for_a_while(wharf, lab, kafka_broker):  # noqa: F8
     lost = peers.wait_until("the count of the loss", lambda: state(running)["lost_packets"], 60)
     peers.wait_until("what was kept", lambda: log.sums(7009)[0] + state(running)["lost_packets"] >= sent, 60)
     assert 0 < log.sums(7009)[0] < sent
+    shown = json.loads(running.command("flowlog", "list", "--config", running.config, "--json").stdout)["flow_logs"]
+    assert shown[0]["lost_packets"] == lost and shown[0]["method"] in ("bpf", "packets"), shown
+    assert "thrown away" in running.command("flowlog", "show", shown[0]["id"], "--config", running.config).stdout
     # Other packets (neighbours are looked for) may be among the lost ones.
     assert sent <= log.sums(7009)[0] + lost <= sent + 60

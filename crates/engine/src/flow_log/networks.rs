@@ -116,7 +116,7 @@ pub enum Refusal {
 /// What to observe.
 pub(super) enum Plan {
     Devices { options: flow_capture::Options, interfaces: Vec<String>, prefixes: Vec<Prefix> },
-    Exporters { options: flow_collector::Options, network: Network },
+    Exporters { options: Box<flow_collector::Options>, network: Box<Network> },
 }
 
 impl Networks {
@@ -184,7 +184,7 @@ impl Networks {
         options.window = l.window.unwrap_or(self.window);
         options.max_flows = self.max_flows;
         options.templates = Some(self.data_dir.join(format!("templates-{}", found.id)));
-        Ok(Plan::Exporters { options, network: found.clone() })
+        Ok(Plan::Exporters { options: Box::new(options), network: Box::new(found.clone()) })
     }
 
     /// Can it be observed now, with the rights that this process has? May take a moment: it is tried.
@@ -197,7 +197,7 @@ impl Networks {
         let group = options.reject_group;
         options.max_flows = 16;
         options.max_rejected = 16;
-        let capture = flow_capture::Capture::start(options, clock.clone()).map_err(refusal)?;
+        let capture = flow_capture::Capture::start(options, clock.clone()).map_err(|e| refusal(&e))?;
         let status = capture.status();
         drop(capture);
         if let flow_capture::State::NoNamespace(why) = status.state {
@@ -218,7 +218,7 @@ impl Networks {
 }
 
 /// A capture's refusal.
-pub(super) fn refusal(e: flow_capture::Error) -> Refusal {
+pub(super) fn refusal(e: &flow_capture::Error) -> Refusal {
     match e {
         flow_capture::Error::Rights(_) => Refusal::Rights(e.to_string()),
         _ => Refusal::Unsupported(e.to_string()),

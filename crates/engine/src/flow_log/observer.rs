@@ -13,7 +13,7 @@ use super::render::{self, Who};
 /// An observer that runs.
 pub(super) enum Observer {
     Devices { capture: Capture, interfaces: Vec<String>, prefixes: Vec<Prefix> },
-    Exporters { collector: Collector, network: Network },
+    Exporters { collector: Box<Collector>, network: Box<Network> },
 }
 
 /// What it hands over.
@@ -28,13 +28,13 @@ impl Observer {
     pub(super) fn start(plan: Plan, clock: &Clock) -> Result<Self, Refusal> {
         match plan {
             Plan::Devices { options, interfaces, prefixes } => {
-                let capture = Capture::start(options, clock.clone()).map_err(refusal)?;
+                let capture = Capture::start(options, clock.clone()).map_err(|e| refusal(&e))?;
                 Ok(Self::Devices { capture, interfaces, prefixes })
             }
             Plan::Exporters { options, network } => {
-                let collector = Collector::start(options, clock.clone());
+                let collector = Collector::start(*options, clock.clone());
                 let collector = collector.map_err(|e| Refusal::Unsupported(e.to_string()))?;
-                Ok(Self::Exporters { collector, network })
+                Ok(Self::Exporters { collector: Box::new(collector), network })
             }
         }
     }

@@ -85,6 +85,9 @@ impl Run {
         let shared = self.shared.clone();
         let reading = runtime::aside("flow-log", move || {
             let ended = reader.read(plan);
+            if let Err(why) = &ended {
+                shared.lock_state().error = Some(why.clone());
+            }
             // Whatever becomes of it, the writer learns that nothing more comes.
             shared.read_to_end.stop();
             shared.filled.notify_one();
@@ -93,8 +96,8 @@ impl Run {
         let (end, read) = tokio::join!(self.write(), reading);
         if let Ok(Err(why)) | Err(why) = read {
             tracing::warn!(flow_log = %self.log.id, "the flow log can't observe: {why}");
-            let state = FlowLogState { error: Some(why), ..self.shared.state() };
-            let _ = self.journal(&state, true).await;
+            // The next try is not at once.
+            let _ = tokio::time::timeout(PAUSES.1, self.shared.stop.stopped()).await;
         }
         end
     }

@@ -254,14 +254,19 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     root.sections("account", |s| config.accounts.push(account(s, base)));
     root.sections("filesystem", |s| config.file_systems.push(file_system(s)));
     root.sections("object_store", |s| config.object_stores.push(object_store(s, base)));
+    name_once(root, &config);
+    refer(root, &config);
+    config
+}
+
+/// No name stands for two things.
+fn name_once(root: &mut Section<'_, '_, '_>, config: &Config) {
     unique(root, "account", config.accounts.iter().map(|a| a.access_key_id.as_str()));
     unique(root, "account", config.accounts.iter().map(|a| a.name.as_str()));
     unique(root, "filesystem", config.file_systems.iter().map(|f| f.id.as_str()));
     unique(root, "object_store", config.object_stores.iter().map(|o| o.id.as_str()));
     unique(root, "connection", config.connections.iter().map(|c| c.id.as_str()));
     unique(root, "network", config.networks.iter().map(|n| n.id.as_str()));
-    refer(root, &config);
-    config
 }
 
 /// What names another section has to find it.
