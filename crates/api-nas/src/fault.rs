@@ -276,7 +276,12 @@ fn noun_not_found(noun: Noun) -> Fault {
         | Noun::Record
         | Noun::DeadLetter
         | Noun::FlowLog
-        | Noun::Network => task_not_found(),
+        | Noun::Network
+        | Noun::Stream
+        | Noun::Partition
+        | Noun::App
+        | Noun::Checkpoint
+        | Noun::Tag => task_not_found(),
         Noun::Directory => not_found("FileSystemPath", "directory"),
         Noun::ListFile => not_found("TransferFileListPath", "file list"),
         Noun::Account => Fault::new(404, "InvalidAccount.NotFound", "The specified account does not exist."),

@@ -37,5 +37,5 @@ mod sink;
 mod store;
 mod writer;
 
-pub use options::{check_connection, check_sink};
+pub use options::{check_connection, check_sink, site};
 pub use sink::{probe, sink};

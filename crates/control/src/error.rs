@@ -35,6 +35,16 @@ pub enum Noun {
     Record,
     /// A dead letter.
     DeadLetter,
+    /// A stream of the DIS API.
+    Stream,
+    /// A partition of a stream.
+    Partition,
+    /// An application that reads streams.
+    App,
+    /// A checkpoint of an application.
+    Checkpoint,
+    /// A tag.
+    Tag,
     /// A flow log.
     FlowLog,
     /// A network resource of the catalogue.
@@ -61,6 +71,11 @@ impl Noun {
             Self::Topic => "topic",
             Self::Record => "record",
             Self::DeadLetter => "dead letter",
+            Self::Stream => "stream",
+            Self::Partition => "partition",
+            Self::App => "app",
+            Self::Checkpoint => "checkpoint",
+            Self::Tag => "tag",
             Self::FlowLog => "flow log",
             Self::Network => "network resource",
         }

@@ -13,6 +13,7 @@ mod accounts;
 mod addresses;
 mod connections;
 mod dead;
+mod dis;
 mod ends;
 mod error;
 mod filesets;
@@ -41,11 +42,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 pub use addresses::{host_of, store_for_bucket};
+pub use dis::{DisChange, DisLimits, DisPlace, DisRecord, DisRefusal, NewDisStream};
 pub use error::{Error, ErrorKind, Noun, Result};
 pub use model::Plan;
 pub use nouns::{
     Caller, ClusterRef, ConnectionChange, ConnectionFilter, FetchedRecord, FilesetChange, FlowChange,
-    FlowLogChange, FlowLogFilter, FlowLogOrder, GivenKey, GroupOffset, Limits, Live, NewAccount,
+    FlowLogChange, FlowLogFilter, FlowLogOrder, GivenKey, GivenToken, GroupOffset, Limits, Live, NewAccount,
     NewConnection, NewFileset, NewFlow, NewFlowLog, NewPipeline, NewRecord, NewTask, NewTopic,
     PipelineChange, PipelineFilter, Produced, SyncKind, TagFilter, TopicChange, TopicFilter, Transformed,
     Upkeep, Usage, Verification,
@@ -53,8 +55,8 @@ pub use nouns::{
 pub use pipelines::{datahub_id, pipeline_of};
 pub use receipts::ReportAccess;
 pub use seams::{
-    Cluster, ClusterTopic, Dispatch, NoObservers, NoStreams, Observers, PartitionEnds, ReachedEnd, Streams,
-    TopicConfig, Trees, WantedNetwork,
+    Cluster, ClusterTopic, Dispatch, LogPiece, LogRecord, NoObservers, NoStreams, Observers, PartitionEnds,
+    ReachedEnd, Streams, TopicConfig, Trees, WantedNetwork,
 };
 pub use store::{DeadFilter, DeadId, DeadTotals, EventsFrom, FlowFilter, Page, Span, TaskEvents, TaskFilter};
 pub use sync::Synced;
@@ -98,6 +100,7 @@ struct Inner {
     counts: usage::Counts,
     plans: tokio::sync::Semaphore,
     rates: messages::Rates,
+    dis: dis::Desk,
     /// When syncs were looked after last.
     synced: std::sync::Mutex<Timestamp>,
     verifications: Arc<tokio::sync::Semaphore>,
@@ -140,6 +143,7 @@ impl Control {
             counts: usage::Counts::default(),
             plans: tokio::sync::Semaphore::new(plan::AT_ONCE),
             rates: messages::Rates::default(),
+            dis: dis::Desk::default(),
             synced: std::sync::Mutex::default(),
             verifications: Arc::new(tokio::sync::Semaphore::new(verify::AT_ONCE_OF_ALL)),
             swept: sweep::Swept::default(),
@@ -173,6 +177,18 @@ impl Control {
     #[must_use]
     pub fn seal(&self, plain: &str) -> Sealed {
         self.0.seal.seal(Purpose::Credentials, plain)
+    }
+
+    /// Vouches for a text that a client keeps for us (a cursor): a tag that only this server's master key makes.
+    #[must_use]
+    pub fn tag(&self, usage: &'static str, text: &[u8]) -> Vec<u8> {
+        ring::hmac::sign(&self.0.seal.mac_key(usage), text).as_ref().to_vec()
+    }
+
+    /// Is this the tag of the text? Compared in constant time.
+    #[must_use]
+    pub fn check_tag(&self, usage: &'static str, text: &[u8], tag: &[u8]) -> bool {
+        ring::hmac::verify(&self.0.seal.mac_key(usage), text, tag).is_ok()
     }
 
     fn now(&self) -> Timestamp {

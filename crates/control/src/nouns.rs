@@ -81,6 +81,8 @@ pub struct Limits {
     pub verified_names: u64,
     /// Seconds after which what interrupted tasks left at their destinations is removed; 0 = never.
     pub sweep_after_seconds: u64,
+    /// Those of the DIS API.
+    pub dis: crate::DisLimits,
 }
 
 impl Default for Limits {
@@ -105,6 +107,7 @@ impl Default for Limits {
             messages_per_call: (500, 8 * 1024 * 1024),
             verified_names: 4_000_000,
             sweep_after_seconds: 7 * 24 * 3600,
+            dis: crate::DisLimits::default(),
         }
     }
 }
@@ -283,6 +286,18 @@ pub struct NewAccount {
     pub operator: bool,
     /// Access key id and secret that are given (configuration, demo).
     pub key: Option<GivenKey>,
+    /// Access tokens that are given (configuration). Only their digests are kept.
+    pub tokens: Vec<GivenToken>,
+}
+
+/// An access token that is given rather than made. It can't be printed.
+#[derive(Clone)]
+pub struct GivenToken(pub String);
+
+impl std::fmt::Debug for GivenToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GivenToken(…)")
+    }
 }
 
 /// An access key that is given rather than made.

@@ -16,7 +16,9 @@ use model::{
 use crate::Live;
 
 pub use flow_logs::{NoObservers, Observers, WantedNetwork};
-pub use streams::{Cluster, ClusterTopic, NoStreams, PartitionEnds, ReachedEnd, Streams, TopicConfig};
+pub use streams::{
+    Cluster, ClusterTopic, LogPiece, LogRecord, NoStreams, PartitionEnds, ReachedEnd, Streams, TopicConfig,
+};
 
 /// Turns ends into trees.
 ///

@@ -65,36 +65,37 @@ INLINE int has_ports(u8 protocol) {
   return protocol == TCP || protocol == UDP || protocol == SCTP || protocol == UDPLITE || protocol == DCCP;
 }
 
-// Ports and TCP flags. Later fragments carry none: they take those of their first one, when that came before.
-INLINE void read_transport(const struct bytes *from, u32 offset, u32 network, u16 place, u32 id, struct packet *p) {
+// Later fragments carry no ports: they take those of their first one, when that came before.
+INLINE void follow_fragments(u16 place, u32 id, struct packet *p) {
   struct fragment f = {};
-  struct transport t = {};
-  p->headers = offset - network;
-  if (!has_ports(p->key.protocol)) return;
-  if (place) {
-    __builtin_memcpy(f.src, p->key.src, 16);
-    __builtin_memcpy(f.dst, p->key.dst, 16);
-    f.id = id, f.protocol = p->key.protocol, f.version = p->key.version;
-  }
+  __builtin_memcpy(f.src, p->key.src, 16);
+  __builtin_memcpy(f.dst, p->key.dst, 16);
+  f.id = id, f.protocol = p->key.protocol, f.version = p->key.version;
   if (place & 0xfff8) {
     struct ports *known = map_lookup(&fragments, &f);
     if (known) p->key.sport = known->source, p->key.dport = known->destination;
-    return;
-  }
-  if (p->key.protocol == TCP) {
-    if (load(from, offset, &t, 14)) return;
-    p->flags = t.flags;
-    p->headers += (t.offset >> 4) * 4;
   } else {
-    if (load(from, offset, &t, 4)) return;
-    p->headers += 8;
-  }
-  p->key.sport = __builtin_bswap16(t.source);
-  p->key.dport = __builtin_bswap16(t.destination);
-  if (place) {
     struct ports found = {p->key.sport, p->key.dport};
     map_update(&fragments, &f, &found, 0);
   }
+}
+
+// Ports and TCP flags.
+INLINE void read_transport(const struct bytes *from, u32 offset, u32 network, u16 place, u32 id, struct packet *p) {
+  p->headers = offset - network;
+  if (!has_ports(p->key.protocol)) return;
+  if (!(place & 0xfff8)) {
+    struct transport t;
+    if (load(from, offset, &t, 4)) return;
+    p->key.sport = __builtin_bswap16(t.source);
+    p->key.dport = __builtin_bswap16(t.destination);
+    p->headers += 8;
+    if (p->key.protocol == TCP && !load(from, offset, &t, 14)) {
+      p->flags = t.flags;
+      p->headers += (t.offset >> 4) * 4 - 8;
+    }
+  }
+  if (place) follow_fragments(place, id, p);
 }
 
 // `place` is a fragment's offset in bytes, plus 1 when more follow; 0 when it is none.

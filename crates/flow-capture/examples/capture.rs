@@ -1,5 +1,5 @@
 //! Prints what passes a device: `capture NAMESPACE|own DEVICE[,DEVICE…] SECONDS [bpf|packets] [WINDOW-MILLISECONDS]`.
-//! With `quiet` as the last word only the sums.
+//! With the word `quiet` only the sums; `flows=N` is the room for flows.
 
 use flow_capture::{Capture, Method, Namespace, Next, Options};
 use flow_record::Delivery;
@@ -17,6 +17,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => Method::Best,
     };
     options.window = Duration::from_millis(word(5).parse().unwrap_or(60_000));
+    if let Some(room) = words.iter().find_map(|w| w.strip_prefix("flows=")) {
+        options.max_flows = room.parse()?;
+    }
     let quiet = words.iter().any(|w| w == "quiet");
     let devices = options.devices.clone();
     let end = Instant::now() + Duration::from_secs(word(3).parse()?);

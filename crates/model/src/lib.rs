@@ -3,6 +3,7 @@
 //! No I/O, no clock (time is an argument), no serialisation: wire types stay in the doors, records in
 //! `store`. Secrets appear only as [`Sealed`] bytes.
 
+mod dis;
 mod event;
 mod flow;
 mod flow_log;
@@ -14,6 +15,10 @@ mod plan;
 mod task;
 mod transfer;
 
+pub use dis::{
+    AutoScale, CHANGES_KEPT, DisApp, DisCheckpoint, DisCounts, DisData, DisKind, DisPartition, DisStatus,
+    DisStream, DisStreamId, MAX_HASH, PartitionChange, PartitionState, hash_of,
+};
 pub use event::{Event, EventKind, MAX_MESSAGE, TaskEvent, presentable};
 pub use flow::{Flow, FlowStatus};
 pub use flow_log::{FlowLog, FlowLogState, LogTopic, LoggedTraffic, NetworkKind};

@@ -5,6 +5,7 @@
 //! here. The files under `tests/golden` hold what was released: a test reads each of them and writes it
 //! again.
 
+mod dis;
 mod flow;
 mod flow_log;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use model::Sealed;
 
+pub(crate) use dis::{DisAppRecord, DisStreamRecord};
 pub(crate) use flow::FlowRecord;
 pub(crate) use flow_log::{FlowLogRecord, FlowLogStateRecord};
 pub(crate) use pipeline::{

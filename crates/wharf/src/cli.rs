@@ -460,6 +460,16 @@ pub enum AccountCommand {
         #[command(flatten)]
         server: Server,
     },
+    /// Make an access token for an account (Huawei's `X-Auth-Token`); it is printed once.
+    Token {
+        /// Identifier.
+        id: String,
+        /// Make all tokens of the account worthless instead.
+        #[arg(long)]
+        revoke: bool,
+        #[command(flatten)]
+        server: Server,
+    },
 }
 
 /// `wharf receipt`

@@ -108,7 +108,8 @@ fn server_of(command: &Command) -> &Server {
             A::List { server }
             | A::Create { server, .. }
             | A::Disable { server, .. }
-            | A::Enable { server, .. },
+            | A::Enable { server, .. }
+            | A::Token { server, .. },
         )
         | Command::Receipt(P::Show { server, .. } | P::Verify { server, .. }) => server,
         Command::Pipeline(c) => c.server(),

@@ -116,7 +116,11 @@ pub(super) fn read(endpoint: &Endpoint) -> Result<(Arc<Site>, Plan)> {
     Ok((site, plan(&endpoint.options).map_err(refuse)?))
 }
 
-fn site(text: &str, secret: Option<&str>) -> Result<Arc<Site>, Vec<Problem>> {
+/// The store behind a bucket's connection (JSON), for connectors that keep files of their own in it.
+///
+/// # Errors
+/// All problems of the connection.
+pub fn site(text: &str, secret: Option<&str>) -> Result<Arc<Site>, Vec<Problem>> {
     let raw: RawConnection = serde_json::from_str(text).map_err(|e| vec![problem("", e.to_string())])?;
     let credentials = match (raw.access_key_id, secret) {
         (Some(id), Some(secret)) => {

@@ -48,6 +48,7 @@ fn places() {
         operator: true,
         active: true,
         declared: model::Declared::Never,
+        tokens: Vec::new(),
         created: Timestamp(1_700_000_000_000_000),
     };
     check("account.v1.json", &AccountRecord::of(&account), |r| Ok(AccountRecord::of(&r.noun()?)));
@@ -98,6 +99,52 @@ fn places() {
         created: Timestamp(1),
     };
     check("object-store.v1.json", &ObjectStoreRecord::of(&store), |r| Ok(ObjectStoreRecord::of(&r.noun()?)));
+}
+
+#[test]
+fn streams() {
+    let mut stream = DisStream {
+        id: DisStreamId("s3R2e1A0mIdOf19Lett".into()),
+        account: "a".into(),
+        name: "events".into(),
+        topic: "dis.a.events".into(),
+        status: DisStatus::Running,
+        kind: DisKind::Advanced,
+        data: DisData::Json,
+        schema: Some("{\"type\":\"record\",\"name\":\"r\",\"fields\":[]}".into()),
+        csv_delimiter: Some(";".into()),
+        compression: Some("snappy".into()),
+        retention_hours: 72,
+        auto_scale: AutoScale { enabled: true, least: 1, most: 5 },
+        partitions: Vec::new(),
+        changes: Vec::new(),
+        tags: BTreeMap::from([("k".into(), "v".into())]),
+        system_tags: BTreeMap::from([("_sys_enterprise_project_id".into(), "0".into())]),
+        created: Timestamp(1),
+        modified: Timestamp(2),
+    };
+    stream.rescale(3, Timestamp(3), false);
+    stream.rescale(2, Timestamp(4), false);
+    stream.rescale(4, Timestamp(5), true);
+    stream.rescale(3, Timestamp(6), false);
+    check("stream.v1.json", &DisStreamRecord::of(&stream), |r| Ok(DisStreamRecord::of(&r.noun()?)));
+    let app =
+        DisApp { id: "app-1".into(), account: "a".into(), name: "reader".into(), created: Timestamp(7) };
+    check("app.v1.json", &DisAppRecord::of(&app), |r| Ok(DisAppRecord::of(&r.noun())));
+    // An account with tokens; one without is in `places`.
+    let account = Account {
+        id: "100000000001".into(),
+        name: "name".into(),
+        access_key_id: "AKID".into(),
+        secret: Sealed(vec![1, 2, 255]),
+        app_id: "1250000000".into(),
+        operator: false,
+        active: true,
+        declared: model::Declared::Now,
+        tokens: vec!["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into()],
+        created: Timestamp(1_700_000_000_000_000),
+    };
+    check("account-tokens.v1.json", &AccountRecord::of(&account), |r| Ok(AccountRecord::of(&r.noun()?)));
 }
 
 #[test]

@@ -104,6 +104,17 @@ pub struct AccountConfig {
     pub app_id: String,
     /// May use the operator's door.
     pub operator: bool,
+    /// Access tokens (Huawei's `X-Auth-Token`).
+    pub tokens: Vec<SecretSource>,
+    /// The project that its requests to Huawei's door have to name.
+    pub project_id: Option<String>,
+}
+
+/// `[dis]`
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Dis {
+    /// Hold everybody to the product's rates, quotas and pauses.
+    pub product_limits: bool,
 }
 
 /// `[[filesystem]]`
@@ -183,6 +194,8 @@ pub struct Config {
     pub connections: Vec<ConnectionConfig>,
     /// Pipelines.
     pub streams: Streams,
+    /// The DIS door.
+    pub dis: Dis,
     /// Network resources.
     pub networks: Vec<engine::flow_log::Network>,
     /// How they are observed.
@@ -221,6 +234,7 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
         broker: None,
         connections: Vec::new(),
         streams: Streams::default(),
+        dis: Dis::default(),
         networks: Vec::new(),
         flow_logs: FlowLogs::default(),
         data_dir,
@@ -248,6 +262,7 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     let data_dir = config.data_dir.clone();
     root.section("broker", |s| config.broker = super::broker::read(s, base, &data_dir));
     root.section("streams", |s| super::connections::streams(s, &mut config.streams));
+    root.section("dis", |s| config.dis.product_limits = s.boolean("product_limits").unwrap_or(false));
     root.sections("connection", |s| config.connections.push(super::connections::connection(s, base)));
     root.section("flow_logs", |s| super::networks::flow_logs(s, &mut config.flow_logs));
     root.sections("network", |s| config.networks.push(super::networks::network(s)));
@@ -398,7 +413,12 @@ fn account(s: &mut Section<'_, '_, '_>, base: &Path) -> AccountConfig {
         ),
         app_id: s.text("app_id").unwrap_or_else(|| "1250000000".to_owned()),
         operator: s.boolean("operator").unwrap_or(false),
+        tokens: tokens(s, base),
+        project_id: s.text("project_id"),
     };
+    if !account.project_id.iter().flat_map(|id| id.bytes()).all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        s.problem("project_id", "must be letters, digits or -");
+    }
     if !account.app_id.bytes().all(|b| b.is_ascii_digit()) {
         s.problem("app_id", "must be digits");
     }
@@ -415,6 +435,18 @@ fn account(s: &mut Section<'_, '_, '_>, base: &Path) -> AccountConfig {
         s.problem("access_key_secret", "must be 8 to 256 printable ASCII characters");
     }
     account
+}
+
+/// `tokens`, `token_file` and `token_env` together.
+fn tokens(s: &mut Section<'_, '_, '_>, base: &Path) -> Vec<SecretSource> {
+    let given = s.texts("tokens");
+    // The bounds of `control`, said here already so that `wharf check` finds them.
+    if given.iter().any(|t| !(16..=8192).contains(&t.len()) || !t.bytes().all(|b| b.is_ascii_graphic())) {
+        s.problem("tokens", "must be texts of 16 to 8192 printable ASCII characters");
+    }
+    let file = s.text("token_file").map(|f| SecretSource::File(base.join(f)));
+    let environment = s.text("token_env").map(SecretSource::Environment);
+    given.into_iter().map(SecretSource::Literal).chain(file).chain(environment).collect()
 }
 
 fn file_system(s: &mut Section<'_, '_, '_>) -> FileSystemConfig {
