@@ -2,7 +2,7 @@
 
 Used by the coverage tests and `make docs`: a door must honour or refuse, with a reason, each of these
 fields. Paths are dotted; `[]` marks a list (`Filters[].Values[]`). Run as a program it prints JSON:
-`{"cfs"|"ckafka"|"dis"|"nas": {action: {"request": [[path, type], …], "response": […]}}}`.
+`{"cfs"|"ckafka"|"dis"|"nas"|"vpc": {action: {"request": [[path, type], …], "response": […]}}}`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ CKAFKA_ACTIONS = (
     "CreateConnectResource DescribeConnectResource DescribeConnectResources ModifyConnectResource DeleteConnectResource "
     "CreateDatahubTopic DescribeDatahubTopic DescribeDatahubTopics ModifyDatahubTopic DeleteDatahubTopic "
     "DescribeDatahubGroupOffsets FetchDatahubMessageByOffset FetchLatestDatahubMessageList SendMessage"
+).split()
+
+VPC_ACTIONS = (
+    "CreateFlowLog DeleteFlowLog DescribeFlowLog DescribeFlowLogs DisableFlowLogs EnableFlowLogs ModifyFlowLogAttribute"
 ).split()
 
 NAS_ACTIONS = (
@@ -121,6 +125,7 @@ def huawei_fields(module, model, prefix: str = "", depth: int = 0) -> typing.Ite
 def all_fields() -> dict:
     cfs = importlib.import_module("tencentcloud.cfs.v20190719.models")
     ckafka = importlib.import_module("tencentcloud.ckafka.v20190819.models")
+    vpc = importlib.import_module("tencentcloud.vpc.v20170312.models")
     nas = importlib.import_module("alibabacloud_nas20170626.models")
     dis = importlib.import_module("huaweicloudsdkdis.v2")
     return {
@@ -137,6 +142,13 @@ def all_fields() -> dict:
                 "response": list(tencent_fields(ckafka, f"{action}Response")),
             }
             for action in CKAFKA_ACTIONS
+        },
+        "vpc": {
+            action: {
+                "request": list(tencent_fields(vpc, f"{action}Request")),
+                "response": list(tencent_fields(vpc, f"{action}Response")),
+            }
+            for action in VPC_ACTIONS
         },
         "nas": {
             action: {

@@ -72,6 +72,8 @@ const ACTIONS: &[&str] = &[
     "GetDead",
     "ReplayDead",
     "DropDead",
+    "ListFlowLogs",
+    "GetFlowLog",
 ];
 
 #[async_trait]
@@ -132,7 +134,7 @@ impl Door for AdminDoor {
 impl AdminDoor {
     async fn call_pipelines(&self, call: Call) -> Outcome {
         use ops::pipelines::Order;
-        use ops::{dead, pipelines};
+        use ops::{dead, flow_logs, pipelines};
         let c = &self.control;
         match call.action.as_str() {
             "ListPipelines" => reply(&pipelines::list(c, decode(call.params)?).await?),
@@ -146,6 +148,8 @@ impl AdminDoor {
             "DeleteConnection" => {
                 pipelines::delete_connection(c, decode(call.params)?).await.map(|()| Reply::empty())
             }
+            "ListFlowLogs" => reply(&flow_logs::list(c, decode(call.params)?).await?),
+            "GetFlowLog" => reply(&flow_logs::get(c, decode(call.params)?).await?),
             "ListDead" => reply(&dead::list(c, decode(call.params)?).await?),
             "GetDead" => reply(&dead::get(c, decode(call.params)?).await?),
             "ReplayDead" => reply(&dead::replay(c, decode(call.params)?).await?),

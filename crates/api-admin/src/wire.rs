@@ -1,10 +1,12 @@
 //! The JSON of the operator's door. The command line reads the same types.
 
+mod flow_logs;
 mod pipelines;
 
 use model::{Ledger, Tally};
 use serde::{Deserialize, Serialize};
 
+pub use flow_logs::{FlowLogView, FlowLogs};
 pub use pipelines::{
     ConnectionView, Connections, DeadLetters, DeadView, EndView, PipelineView, Pipelines, Touched,
 };

@@ -275,6 +275,8 @@ fn noun_not_found(noun: Noun) -> Fault {
         | Noun::Topic
         | Noun::Record
         | Noun::DeadLetter
+        | Noun::FlowLog
+        | Noun::Network
         | Noun::Stream
         | Noun::Partition
         | Noun::App

@@ -49,6 +49,10 @@ pub enum Noun {
     Database,
     /// A table.
     Table,
+    /// A flow log.
+    FlowLog,
+    /// A network resource of the catalogue.
+    Network,
 }
 
 impl Noun {
@@ -78,6 +82,8 @@ impl Noun {
             Self::Tag => "tag",
             Self::Database => "database",
             Self::Table => "table",
+            Self::FlowLog => "flow log",
+            Self::Network => "network resource",
         }
     }
 }

@@ -18,6 +18,7 @@ mod dumps;
 mod ends;
 mod error;
 mod filesets;
+mod flow_logs;
 mod flows;
 mod folder;
 mod housekeeping;
@@ -39,7 +40,7 @@ mod verify;
 mod whose;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use addresses::{host_of, store_for_bucket};
 pub use dis::{DisChange, DisLimits, DisPlace, DisRecord, DisRefusal, NewDisStream};
@@ -48,15 +49,16 @@ pub use error::{Error, ErrorKind, Noun, Result};
 pub use model::Plan;
 pub use nouns::{
     Caller, ClusterRef, ConnectionChange, ConnectionFilter, FetchedRecord, FilesetChange, FlowChange,
-    GivenKey, GivenToken, GroupOffset, Limits, Live, NewAccount, NewConnection, NewFileset, NewFlow,
-    NewPipeline, NewRecord, NewTask, NewTopic, PipelineChange, PipelineFilter, Produced, SyncKind,
-    TopicChange, TopicFilter, Transformed, Upkeep, Usage, Verification,
+    FlowLogChange, FlowLogFilter, FlowLogOrder, GivenKey, GivenToken, GroupOffset, Limits, Live, NewAccount,
+    NewConnection, NewFileset, NewFlow, NewFlowLog, NewPipeline, NewRecord, NewTask, NewTopic,
+    PipelineChange, PipelineFilter, Produced, SyncKind, TagFilter, TopicChange, TopicFilter, Transformed,
+    Upkeep, Usage, Verification,
 };
 pub use pipelines::{datahub_id, pipeline_of};
 pub use receipts::ReportAccess;
 pub use seams::{
-    Cluster, ClusterTopic, Dispatch, LogPiece, LogRecord, NoStreams, PartitionEnds, ReachedEnd, Streams,
-    TopicConfig, Trees,
+    Cluster, ClusterTopic, Dispatch, LogPiece, LogRecord, NoObservers, NoStreams, Observers, PartitionEnds,
+    ReachedEnd, Streams, TopicConfig, Trees, WantedNetwork,
 };
 pub use store::{DeadFilter, DeadId, DeadTotals, EventsFrom, FlowFilter, Page, Span, TaskEvents, TaskFilter};
 pub use sync::Synced;
@@ -92,6 +94,8 @@ pub struct Control(Arc<Inner>);
 struct Inner {
     parts: Parts,
     streams: Arc<dyn Streams>,
+    /// Known once they are up.
+    observers: OnceLock<Arc<dyn Observers>>,
     keys: accounts::Keys,
     tokens: idempotency::Tokens,
     at_work: filesets::AtWork,
@@ -103,6 +107,15 @@ struct Inner {
     synced: std::sync::Mutex<Timestamp>,
     verifications: Arc<tokio::sync::Semaphore>,
     swept: sweep::Swept,
+}
+
+impl Inner {
+    fn observers(&self) -> &dyn Observers {
+        match self.observers.get() {
+            Some(observers) => observers.as_ref(),
+            None => &NoObservers,
+        }
+    }
 }
 
 impl std::ops::Deref for Inner {
@@ -125,6 +138,7 @@ impl Control {
         Self(Arc::new(Inner {
             parts,
             streams,
+            observers: OnceLock::new(),
             keys: accounts::Keys::default(),
             tokens: idempotency::Tokens::default(),
             at_work: filesets::AtWork::default(),
@@ -136,6 +150,11 @@ impl Control {
             verifications: Arc::new(tokio::sync::Semaphore::new(verify::AT_ONCE_OF_ALL)),
             swept: sweep::Swept::default(),
         }))
+    }
+
+    /// Tells who observes network resources. The first word counts; without it no resource is known.
+    pub fn set_observers(&self, observers: Arc<dyn Observers>) {
+        let _ = self.0.observers.set(observers);
     }
 
     /// Time.

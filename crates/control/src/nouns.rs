@@ -1,5 +1,6 @@
 //! What is handed in and out beside the model's nouns.
 
+mod flow_logs;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use model::{
     Quota, Sealed, TaskId, TaskKind, TransferSpec,
 };
 
+pub use flow_logs::{FlowLogChange, FlowLogFilter, FlowLogOrder, NewFlowLog, TagFilter};
 pub use streams::{
     ClusterRef, ConnectionChange, ConnectionFilter, FetchedRecord, GroupOffset, NewConnection, NewPipeline,
     NewRecord, NewTopic, PipelineChange, PipelineFilter, Produced, SyncKind, TopicChange, TopicFilter,
@@ -69,6 +71,8 @@ pub struct Limits {
     pub connections_per_account: u32,
     /// Topics of one account.
     pub topics_per_account: u32,
+    /// Flow logs of one account.
+    pub flow_logs_per_account: u32,
     /// Seconds that a deleted pipeline can be read, and dead letters that are done with.
     pub deleted_pipeline_seconds: u64,
     /// Messages of one `send_messages`, and bytes of all of them.
@@ -98,6 +102,7 @@ impl Default for Limits {
             pipelines_per_account: 150,
             connections_per_account: 150,
             topics_per_account: 1000,
+            flow_logs_per_account: 100,
             deleted_pipeline_seconds: 24 * 3600,
             messages_per_call: (500, 8 * 1024 * 1024),
             verified_names: 4_000_000,

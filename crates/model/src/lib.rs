@@ -6,6 +6,7 @@
 mod dis;
 mod event;
 mod flow;
+mod flow_log;
 mod ids;
 mod ledger;
 mod pipeline;
@@ -20,8 +21,10 @@ pub use dis::{
 };
 pub use event::{Event, EventKind, MAX_MESSAGE, TaskEvent, presentable};
 pub use flow::{Flow, FlowStatus};
+pub use flow_log::{FlowLog, FlowLogState, LogTopic, LoggedTraffic, NetworkKind};
 pub use ids::{
-    AccountId, ConnectionId, FileSystemId, FilesetId, FlowId, ObjectStoreId, PipelineId, TaskId, Timestamp,
+    AccountId, ConnectionId, FileSystemId, FilesetId, FlowId, FlowLogId, ObjectStoreId, PipelineId, TaskId,
+    Timestamp,
 };
 pub use ledger::{Imbalance, Ledger, Outcome, Tally};
 pub use pipeline::{

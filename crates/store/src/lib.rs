@@ -20,6 +20,7 @@ mod dis;
 mod error;
 mod events;
 mod filter;
+mod flow_logs;
 mod flows;
 mod journal;
 mod pipeline_runs;

@@ -380,8 +380,8 @@ fn refused(p: &Pipeline, wanted: PipelineStatus) -> Error {
     Error::new(ErrorKind::Conflict, message)
 }
 
-/// Notes what a pipeline needs, if it is there; its row stays locked until the pipeline is stored.
-async fn need(tx: &mut Tx, id: &str, what: (&str, &str)) -> Result<()> {
+/// Notes what a pipeline (or a flow log) needs, if it is there; its row stays locked until the pipeline is stored.
+pub(crate) async fn need(tx: &mut Tx, id: &str, what: (&str, &str)) -> Result<()> {
     let sql = match what.0 {
         "connection" => "UPDATE connections SET created = created WHERE id = $1",
         "stream" => "UPDATE dis_streams SET created = created WHERE id = $1",

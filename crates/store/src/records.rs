@@ -7,6 +7,7 @@
 
 mod dis;
 mod flow;
+mod flow_log;
 #[cfg(test)]
 #[allow(clippy::wildcard_imports)]
 mod golden;
@@ -22,6 +23,7 @@ use model::Sealed;
 
 pub(crate) use dis::{DisAppRecord, DisStreamRecord};
 pub(crate) use flow::FlowRecord;
+pub(crate) use flow_log::{FlowLogRecord, FlowLogStateRecord};
 pub(crate) use pipeline::{
     ConnectionRecord, DipTopicRecord, HeaderList, PipelineRecord, decode_headers, encode_headers,
 };

@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_pipelines.sql"),
     include_str!("../migrations/0004_dis.sql"),
     include_str!("../migrations/0005_dumps.sql"),
+    include_str!("../migrations/0006_flow_logs.sql"),
 ];
 
 /// The plain text of the value that tells whether the master key is the right one.

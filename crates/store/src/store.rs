@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use model::{Account, Connection, DipTopic, DisStream, FileSystem, Fileset, Flow, ObjectStore, Pipeline};
+use model::{
+    Account, Connection, DipTopic, DisStream, FileSystem, Fileset, Flow, FlowLog, ObjectStore, Pipeline,
+};
 
 use crate::db::Db;
 use crate::flows::Catalogue;
@@ -45,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) topics: Shelf<DipTopic>,
     pub(crate) pipelines: Shelf<Arc<Pipeline>>,
     pub(crate) dis_streams: Shelf<Arc<DisStream>>,
+    pub(crate) flow_logs: Shelf<FlowLog>,
 }
 
 impl std::fmt::Debug for Store {
@@ -78,6 +81,7 @@ impl Store {
             topics: Shelf::new(alone),
             pipelines: Shelf::new(alone),
             dis_streams: Shelf::new(alone),
+            flow_logs: Shelf::new(alone),
         })))
     }
 

@@ -7,6 +7,7 @@
 mod broker;
 mod connections;
 mod dis;
+mod networks;
 mod reader;
 mod sections;
 mod size;

@@ -8,12 +8,13 @@ use api::Operation;
 const BEGIN: &str = "<!-- coverage:begin (wharf coverage --write) -->";
 const END: &str = "<!-- coverage:end -->";
 
-fn doors() -> [(&'static str, &'static [Operation]); 4] {
+fn doors() -> [(&'static str, &'static [Operation]); 5] {
     [
         ("cfs", api_cfs::operations()),
         ("ckafka", api_ckafka::operations()),
         ("dis", api_dis::operations()),
         ("nas", api_nas::operations()),
+        ("vpc", api_vpc::operations()),
     ]
 }
 

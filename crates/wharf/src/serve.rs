@@ -7,6 +7,7 @@
 mod accounts;
 mod broker;
 mod catalogue;
+mod flow_logs;
 mod pages;
 mod quota;
 mod streams;
@@ -48,10 +49,15 @@ struct Engines {
     tasks: engine::dispatch::Local,
     /// Known once the broker is up: pipelines may start with it.
     pipelines: Arc<OnceLock<Supervisor>>,
+    /// The same.
+    flow_logs: Arc<OnceLock<engine::flow_log::Supervisor>>,
 }
 
 impl Engines {
     async fn stop(&self) {
+        if let Some(flow_logs) = self.flow_logs.get() {
+            flow_logs.stop().await;
+        }
         if let Some(pipelines) = self.pipelines.get() {
             pipelines.stop().await;
         }
@@ -205,7 +211,7 @@ pub async fn start(config: &Config) -> Result<Running, String> {
     })
     .await
     .map_err(|e| format!("can't start the engine: {e}"))?;
-    let engine = Engines { tasks, pipelines: Arc::default() };
+    let engine = Engines { tasks, pipelines: Arc::default(), flow_logs: Arc::default() };
     let connectors = Arc::new(streams::Connectors::new(key.clone(), catalogue::lake(&config.data_dir)?));
     let parts = Parts {
         store: store.clone(),
@@ -232,6 +238,8 @@ pub async fn start(config: &Config) -> Result<Running, String> {
         control.let_topic_users_in().await.map_err(|e| e.to_string())?;
     }
     start_pipelines(config, &engine, &control, connectors.clone(), (store.clone(), budget)).await?;
+    let flow_logs = flow_logs::start(config, &control, connectors.clone(), store.clone()).await?;
+    let _ = engine.flow_logs.set(flow_logs);
     engine.tasks.wake();
     let mut running = listen(config, control, (engine, store), connectors).await?;
     running.broker = broker;
@@ -311,6 +319,7 @@ async fn listen(
             api_ckafka::Settings { utc_offset_s: 0 },
         )))
         .door(Arc::new(api_dis::DisDoor::new(control.clone(), dis_settings(config))))
+        .door(Arc::new(api_vpc::VpcDoor::new(control.clone(), api_vpc::Settings { utc_offset_s: 0 })))
         .door(Arc::new(api_nas::NasDoor::new(control.clone(), api_nas::Links { public_url, tls })))
         .door(Arc::new(api_admin::AdminDoor::new(control.clone())))
         .pages(Arc::new(pages::Files(control.clone())));

@@ -336,6 +336,50 @@ fn pipelines() {
 }
 
 #[test]
+fn flow_logs() {
+    let log = FlowLog {
+        id: "fl-1".into(),
+        account: "a".into(),
+        app_id: "1250000000".into(),
+        name: "n".into(),
+        description: "words".into(),
+        kind: NetworkKind::Interface,
+        resource: "eni-1".into(),
+        vpc: "vpc-1".into(),
+        traffic: LoggedTraffic::All,
+        period_s: Some(60),
+        topic: LogTopic { connection: "ckafka-1".into(), topic: "t".into(), asked: "topic-1".into() },
+        log_id: "id".into(),
+        log_region: "r".into(),
+        region: "q".into(),
+        tags: BTreeMap::from([("k".into(), "v".into())]),
+        created: Timestamp(1),
+        enabled: true,
+        attempt: 0,
+        state: FlowLogState::default(),
+    };
+    check("flow-log.v1.json", &FlowLogRecord::of(&log), |r| Ok(FlowLogRecord::of(&r.noun()?)));
+    let state = FlowLogState {
+        records: 1,
+        packets: 2,
+        bytes: 3,
+        windows: 4,
+        lost_observed: 5,
+        lost_records: 6,
+        lost_packets: 7,
+        gaps: 8,
+        method: "bpf".into(),
+        limits: vec!["l".into()],
+        error: Some("e".into()),
+        topic_gone: true,
+        covered: Some(Timestamp(9)),
+    };
+    check("flow-log-state.v1.json", &FlowLogStateRecord::of(&state), |r| {
+        Ok(FlowLogStateRecord::of(&r.noun()))
+    });
+}
+
+#[test]
 fn headers_of_dead_letters() {
     let headers: HeaderList =
         vec![(b"a".to_vec(), Some(b"1".to_vec())), (vec![], None), (vec![0, 255], Some(vec![]))];

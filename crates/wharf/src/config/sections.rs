@@ -8,6 +8,7 @@ use model::{Dialect, Product};
 
 use super::broker::BrokerConfig;
 use super::connections::{ConnectionConfig, Streams};
+use super::networks::FlowLogs;
 use super::reader::Section;
 
 /// Where a secret comes from. A literal never prints.
@@ -188,6 +189,10 @@ pub struct Config {
     pub streams: Streams,
     /// The DIS door.
     pub dis: super::dis::Dis,
+    /// Network resources.
+    pub networks: Vec<engine::flow_log::Network>,
+    /// How they are observed.
+    pub flow_logs: FlowLogs,
 }
 
 /// Reads the whole file. Problems are collected in the section; the value only counts without any.
@@ -223,6 +228,8 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
         connections: Vec::new(),
         streams: Streams::default(),
         dis: super::dis::Dis::default(),
+        networks: Vec::new(),
+        flow_logs: FlowLogs::default(),
         data_dir,
     };
     root.section("listen", |s| listen(s, &mut config.listen, base));
@@ -250,16 +257,24 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     root.section("streams", |s| super::connections::streams(s, &mut config.streams));
     root.section("dis", |s| config.dis = super::dis::read(s));
     root.sections("connection", |s| config.connections.push(super::connections::connection(s, base)));
+    root.section("flow_logs", |s| super::networks::flow_logs(s, &mut config.flow_logs));
+    root.sections("network", |s| config.networks.push(super::networks::network(s)));
     root.sections("account", |s| config.accounts.push(account(s, base)));
     root.sections("filesystem", |s| config.file_systems.push(file_system(s)));
     root.sections("object_store", |s| config.object_stores.push(object_store(s, base)));
+    name_once(root, &config);
+    refer(root, &config);
+    config
+}
+
+/// No name stands for two things.
+fn name_once(root: &mut Section<'_, '_, '_>, config: &Config) {
     unique(root, "account", config.accounts.iter().map(|a| a.access_key_id.as_str()));
     unique(root, "account", config.accounts.iter().map(|a| a.name.as_str()));
     unique(root, "filesystem", config.file_systems.iter().map(|f| f.id.as_str()));
     unique(root, "object_store", config.object_stores.iter().map(|o| o.id.as_str()));
     unique(root, "connection", config.connections.iter().map(|c| c.id.as_str()));
-    refer(root, &config);
-    config
+    unique(root, "network", config.networks.iter().map(|n| n.id.as_str()));
 }
 
 /// What names another section has to find it.
@@ -267,6 +282,11 @@ fn refer(root: &mut Section<'_, '_, '_>, config: &Config) {
     let kafka = |id: &str| config.connections.iter().any(|c| c.id == id && c.kind == model::EndKind::Kafka);
     if let Some(id) = config.streams.topics.as_deref().filter(|id| !kafka(id)) {
         root.problem("streams.topics", format!("`{id}` is no [[connection]] of kind kafka"));
+    }
+    for n in &config.networks {
+        for id in n.subnets.iter().filter(|id| !config.networks.iter().any(|o| o.id == **id)) {
+            root.problem("network", format!("`{}` names `{id}`, which is no [[network]]", n.id));
+        }
     }
     for c in &config.connections {
         if c.embedded && config.broker.is_none() {
