@@ -145,4 +145,16 @@ embedded = true
 # object_store = "minio"            # for s3:// paths
 # password_env = "CATALOG_PASSWORD" # or the token of a REST catalogue
 # interval_seconds = 60             # between snapshots, for tasks of the CKafka API
+
+# Something whose traffic flow logs record. eni-…: a device; subnet-…: a bridge or devices; vpc-…: a set of subnets; ccn-…, dcg-…: an exporter.
+# [[network]]
+# id = "eni-12345678"
+# namespace = "blue"                # without it the server's own
+# devices = ["eth0"]
+# [[network]]
+# id = "ccn-12345678"
+# listen = "0.0.0.0:2055"           # NetFlow v5 and v9, IPFIX, sFlow v5
+# exporters = ["192.0.2.1"]
+# region = "ap-guangzhou"
+# regions = ["ap-guangzhou=10.0.0.0/16", "ap-shanghai=10.1.0.0/16"]
 "#;
