@@ -29,6 +29,11 @@ pub struct TopicInfo {
     pub configs: BTreeMap<String, String>,
 }
 
+/// Bytes of one batch after decompression, for a reader within the process.
+const MOST_OF_A_BATCH: usize = 64 << 20;
+/// What a record counts beside its key and value.
+const LEAST: usize = 16;
+
 /// Records that were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Records {
@@ -170,7 +175,8 @@ impl Broker {
         }
     }
 
-    /// Reads committed records from `offset` on; see [`read_batches`](Self::read_batches).
+    /// Reads committed records from `offset` on, and none after `max_bytes` of keys and values; see
+    /// [`read_batches`](Self::read_batches).
     ///
     /// # Errors
     /// As there, and when a batch can't be decompressed.
@@ -187,8 +193,8 @@ impl Broker {
         if read.piece.bytes.is_empty() {
             return Ok(Records { records: Vec::new(), next_offset: offset, positions: read.positions });
         }
-        let (next_offset, aborted) = (read.piece.next_offset, read.aborted);
-        let mut records = Vec::new();
+        let (mut next_offset, aborted) = (read.piece.next_offset, read.aborted);
+        let (mut records, mut size) = (Vec::new(), 0);
         let mut rest = read.piece.bytes;
         while let Some(header) = Header::parse(&rest) {
             if header.length > rest.len() {
@@ -200,12 +206,27 @@ impl Broker {
                     && a.producer_id == header.producer_id
                     && (a.first_offset..=a.last_offset).contains(&header.base_offset)
             });
-            if !header.is_control() && !is_void {
-                records.extend(
-                    records::decode(&batch, records::MOST_DECOMPRESSED)?
-                        .into_iter()
-                        .filter(|(at, _)| *at >= offset),
-                );
+            if header.is_control() || is_void {
+                continue;
+            }
+            // A megabyte in the log may be many in memory.
+            let mut left_at = None;
+            records::decode_while(&batch, MOST_OF_A_BATCH, |at, record| {
+                if at < offset {
+                    return true;
+                }
+                if size >= max_bytes && !records.is_empty() {
+                    left_at = Some(at);
+                    return false;
+                }
+                size +=
+                    LEAST + [&record.key, &record.value].into_iter().flatten().map(Bytes::len).sum::<usize>();
+                records.push((at, record));
+                true
+            })?;
+            if let Some(at) = left_at {
+                next_offset = at;
+                break;
             }
         }
         Ok(Records { records, next_offset, positions: read.positions })

@@ -175,6 +175,27 @@ async fn a_reader_waits_for_the_next_record() {
     assert_eq!(waiting.await.unwrap().records, [(0, record(0))]);
 }
 
+/// One batch of the log is much more than what the reader asked for; what is cut off comes with the next read.
+#[tokio::test]
+async fn a_read_gives_what_was_asked_for_of_a_large_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = open(dir.path(), Fsync::Never).await;
+    broker.create_topic("t", 1, &[]).unwrap();
+    let large = |n: usize| Record { value: Some(Bytes::from(vec![b'x'; 1000])), ..record(n) };
+    let batch: Vec<Record> = (0..1000).map(large).collect();
+    broker.append("t", 0, &batch).await.unwrap();
+    let (mut next, mut found) = (0, Vec::new());
+    while next < 1000 {
+        let read = broker.read("t", 0, next, 10_000, Duration::ZERO).await.unwrap();
+        assert!((1..=10).contains(&read.records.len()) && read.next_offset > next, "{}", read.records.len());
+        (next, found) = (read.next_offset, [found, read.records].concat());
+    }
+    assert!(found.iter().map(|(_, r)| r).eq(&batch) && found.iter().zip(0..).all(|((at, _), n)| *at == n));
+    // A record larger than that comes all the same.
+    let read = broker.read("t", 0, 0, 1, Duration::ZERO).await.unwrap();
+    assert_eq!((read.records.len(), read.next_offset), (1, 1));
+}
+
 #[tokio::test]
 async fn a_deleted_topic_leaves_nothing_for_its_successor() {
     let dir = tempfile::tempdir().unwrap();

@@ -289,11 +289,11 @@ impl KafkaAdmin {
             let words = format!("{topic}-{partition} has the offsets {begin} to {end}, and not {offset}");
             return Err(Error::new(ErrorKind::NotFound, words));
         }
-        let batch = self.read(topic, partition, (offset, offset + 1), 1, wait)?;
+        let batch = self.read(topic, partition, (offset, offset + 1), (1, usize::MAX), wait)?;
         Ok(batch.get(0).is_some_and(|r| r.offset == offset).then_some(batch))
     }
 
-    /// Up to `most` records of a partition (1000 at most) from an offset on.
+    /// Records of a partition from an offset on: up to so many (1000 at most), and none after so many bytes.
     ///
     /// # Errors
     /// As [`record`](Self::record).
@@ -302,11 +302,11 @@ impl KafkaAdmin {
         topic: &str,
         partition: i32,
         from: i64,
-        most: usize,
+        (most, bytes): (usize, usize),
         wait: Duration,
     ) -> Result<Found> {
         let (begin, end) = self.bounds(topic, partition, wait)?;
-        self.read(topic, partition, (from.clamp(begin, end), end), most.min(RECORDS), wait)
+        self.read(topic, partition, (from.clamp(begin, end), end), (most.min(RECORDS), bytes), wait)
     }
 
     /// The newest records of a partition, up to `most` (1000 at most).
@@ -320,7 +320,7 @@ impl KafkaAdmin {
         // Control records and gaps have offsets as well: look further back until there are enough.
         loop {
             let from = begin.max(end - piece);
-            let batch = self.read(topic, partition, (from, end), RECORDS * 4, wait)?;
+            let batch = self.read(topic, partition, (from, end), (RECORDS * 4, usize::MAX), wait)?;
             if batch.len() >= most || from == begin || piece >= 4096 {
                 return Ok(tail(&batch, most));
             }
@@ -347,7 +347,7 @@ impl KafkaAdmin {
         topic: &str,
         partition: i32,
         (from, end): (i64, i64),
-        most: usize,
+        (most, bytes): (usize, usize),
         wait: Duration,
     ) -> Result<Found> {
         let mut batch = BatchBuilder::new(Split::new(topic, partition), from);
@@ -391,7 +391,9 @@ impl KafkaAdmin {
                     if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR { String::new() } else { m.error_text() };
                 fetched.skip(1);
                 match code {
-                    Code::RD_KAFKA_RESP_ERR_NO_ERROR if offset + 1 >= end || batch.len() >= most => {
+                    Code::RD_KAFKA_RESP_ERR_NO_ERROR
+                        if offset + 1 >= end || batch.len() >= most || batch.bytes() >= bytes =>
+                    {
                         return Ok(batch.finish(offset.min(end - 1) + 1));
                     }
                     Code::RD_KAFKA_RESP_ERR_NO_ERROR => {}
@@ -401,7 +403,11 @@ impl KafkaAdmin {
                 }
             }
             if Instant::now() >= until {
-                return Err(self.fail(Fault::of(Code::RD_KAFKA_RESP_ERR__TIMED_OUT)));
+                // Some is better than none: large records over a slow network would never come otherwise.
+                return match batch.last() {
+                    Some(last) => Ok(batch.finish(last + 1)),
+                    None => Err(self.fail(Fault::of(Code::RD_KAFKA_RESP_ERR__TIMED_OUT))),
+                };
             }
         }
     }

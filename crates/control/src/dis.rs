@@ -98,8 +98,6 @@ pub(crate) struct Desk {
     turn: std::sync::atomic::AtomicU64,
     buckets: Mutex<Buckets>,
     meter: Mutex<Meter>,
-    /// One scaling at a time.
-    scaling: tokio::sync::Mutex<()>,
 }
 
 /// The tags of a stream.

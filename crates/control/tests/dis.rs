@@ -5,12 +5,16 @@
 mod harness;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use connector::ErrorKind as C;
 use control::{ErrorKind as E, *};
 use harness::Harness;
 use harness::streams::own;
 use model::*;
+use runtime::TaskKind;
+use tokio::sync::Semaphore;
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -82,6 +86,81 @@ async fn what_a_silent_cluster_interrupts_is_finished() {
     assert_eq!(topics(&h).iter().filter(|t| t.starts_with("dis.")).count(), 1);
 }
 
+/// A second DELETE and an upkeep that began before the first DELETE ended have a picture of the old stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_stream_of_the_name_keeps_its_topic() {
+    let h = Arc::new(Harness::new().await);
+    for late in ["delete", "upkeep"] {
+        h.control.create_dis_stream(&h.me, new("s", 1)).await.unwrap();
+        let gate = Arc::new(Semaphore::new(0));
+        h.streams.with(&own(), |c| (c.gate, c.at_gate) = (Some(gate.clone()), 0));
+        let first = runtime::spawn(TaskKind::Test, {
+            let h = h.clone();
+            async move { h.control.delete_dis_stream(&h.me, "s").await }
+        });
+        h.streams.until_at_gate(1).await;
+        let second = runtime::spawn(TaskKind::Test, {
+            let h = h.clone();
+            async move {
+                match late {
+                    "delete" => h.control.delete_dis_stream(&h.me, "s").await,
+                    _ => h.control.housekeeping().await.map(drop),
+                }
+            }
+        });
+        // Time to come to the cluster as well, if nothing keeps it from that.
+        tokio::time::timeout(Duration::from_millis(300), h.streams.until_at_gate(2)).await.ok();
+        gate.add_permits(1);
+        first.await.unwrap().unwrap();
+        h.streams.with(&own(), |c| c.gate = None);
+        let s = h.control.create_dis_stream(&h.me, new("s", 1)).await.unwrap();
+        let placed = h.control.dis_put(&s, vec![record("acknowledged")]).await;
+        assert_eq!(placed, [Ok((0, 0))]);
+        gate.add_permits(100);
+        second.await.unwrap().unwrap();
+        let got = h.control.dis_get(&s, 0, 0, (1 << 20, 10)).await;
+        assert_eq!(got.map(|p| p.records.len()).ok(), Some(1), "after a late {late} the record is gone");
+        assert_eq!(h.control.dis_stream(&h.me, "s").await.unwrap().status, DisStatus::Running);
+        h.control.delete_dis_stream(&h.me, "s").await.unwrap();
+    }
+}
+
+/// Whoever makes a stream of a name that is being made gets it only if it is the same.
+#[tokio::test]
+async fn a_left_over_of_another_form_is_not_taken_for_ones_own() {
+    let h = Harness::new().await;
+    h.streams.with(&own(), |c| c.loses_answers = true);
+    assert_eq!(kind(h.control.create_dis_stream(&h.me, new("s", 1)).await), E::Unreachable);
+    h.streams.with(&own(), |c| c.loses_answers = false);
+    assert_eq!(kind(h.control.create_dis_stream(&h.me, new("s", 2)).await), E::Exists(Noun::Stream));
+    assert_eq!(h.control.create_dis_stream(&h.me, new("s", 1)).await.unwrap().status, DisStatus::Running);
+}
+
+/// The mirror image: a topic must not be made for a stream that is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_stream_leaves_no_topic() {
+    let h = Arc::new(Harness::new().await);
+    let gate = Arc::new(Semaphore::new(0));
+    h.streams.with(&own(), |c| c.gate = Some(gate.clone()));
+    let create = runtime::spawn(TaskKind::Test, {
+        let h = h.clone();
+        async move { h.control.create_dis_stream(&h.me, new("s", 1)).await.map(drop) }
+    });
+    h.streams.until_at_gate(1).await;
+    let delete = runtime::spawn(TaskKind::Test, {
+        let h = h.clone();
+        async move { h.control.delete_dis_stream(&h.me, "s").await }
+    });
+    tokio::time::timeout(Duration::from_millis(300), h.streams.until_at_gate(2)).await.ok();
+    // The removal may go on, the making comes last, if nothing keeps it.
+    gate.add_permits(100);
+    let _ = create.await.unwrap();
+    delete.await.unwrap().unwrap();
+    assert_eq!(topics(&h).iter().filter(|t| t.starts_with("dis.")).count(), 0);
+    h.streams.with(&own(), |c| c.gate = None);
+    h.control.create_dis_stream(&h.me, new("s", 1)).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_topic_that_is_anothers_is_not_taken_and_not_shown() {
     let h = Harness::new().await;
@@ -120,8 +199,13 @@ async fn records_that_the_log_does_not_take_say_so_each() {
     let placed = h.control.dis_put(&s, vec![to(0), to(2), to(9), to(0)]).await;
     assert_eq!(placed, [Ok((0, 1)), Err(DisRefusal::Failed), Err(DisRefusal::NoPartition), Ok((0, 2))]);
     assert!(h.control.dis_put(&s, Vec::new()).await.is_empty());
+    // Who puts again what is said to have failed doubles nothing.
+    h.streams.with(&own(), |c| c.takes_at_most = Some(2));
+    let placed = h.control.dis_put(&s, vec![to(1), to(1), to(1)]).await;
+    assert_eq!(placed, [Ok((1, 1)), Ok((1, 2)), Err(DisRefusal::Failed)]);
+    h.streams.with(&own(), |c| c.takes_at_most = None);
     let minutes = h.control.dis_minutes(&s, None, (0, i64::MAX)).await.unwrap();
-    assert_eq!((minutes[0].1.put_records, minutes[0].1.puts), (5, 3), "what was taken counts");
+    assert_eq!((minutes[0].1.put_records, minutes[0].1.puts), (7, 4), "what was taken counts");
 }
 
 #[tokio::test]
@@ -154,6 +238,13 @@ async fn the_products_limits_and_scaling_by_itself() {
         h.control.create_dis_stream(&h.me, NewDisStream { auto_scale: scale, ..new("s", 2) }).await.unwrap();
     assert_eq!(kind(h.control.create_dis_stream(&h.me, new("t", 49)).await), E::LimitExceeded);
     // A second's worth goes, and no more; then it fills again.
+    let larger = DisRecord { key: Some("key".into()), partition: Some(1), ..record(&"x".repeat(1 << 20)) };
+    assert_eq!(
+        h.control.dis_put(&s, vec![larger.clone()]).await,
+        [Ok((1, 0))],
+        "a full bucket passes the largest record"
+    );
+    assert_eq!(h.control.dis_put(&s, vec![larger]).await, [Err(DisRefusal::Throttled)]);
     let big = || DisRecord { partition: Some(0), ..record(&"x".repeat(1 << 19)) };
     let put = async |n: usize| {
         let placed = h.control.dis_put(&s, (0..n).map(|_| big()).collect()).await;

@@ -25,6 +25,8 @@ pub enum TaskKind {
     RunPipeline,
     /// Calls the store for a lane.
     Record,
+    /// Takes a step on a cluster to its end.
+    ClusterStep,
     /// Does upkeep now and then (expiry, sweeping).
     Housekeeping,
     /// Waits for a signal.

@@ -69,6 +69,16 @@ impl Store {
         tx.commit().await
     }
 
+    /// A stream as it is stored at this moment.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn dis_stream_row(&self, id: &DisStreamId) -> Result<Option<DisStream>> {
+        let sql = "SELECT record FROM dis_streams WHERE id = $1";
+        let row = self.0.db.row(sql, values![id.as_str()]).await?;
+        row.map(|row| decode::<DisStreamRecord>(&row.text(0)?)?.noun()).transpose()
+    }
+
     /// Changes a stream in one step (id, account, name and age stay).
     ///
     /// # Errors
@@ -234,6 +244,9 @@ impl Store {
                    put_refused = dis_minutes.put_refused + excluded.put_refused, \
                    get_refused = dis_minutes.get_refused + excluded.get_refused";
         let mut tx = self.0.db.begin(Durability::Process).await?;
+        // Always in the same order: two servers would wait for each other otherwise.
+        let mut minutes: Vec<&DisMinute> = minutes.iter().collect();
+        minutes.sort_by_key(|m| (&m.stream.0, m.part, m.minute));
         for m in minutes {
             let c = &m.counts;
             let row = values![

@@ -35,6 +35,7 @@ mod shelf;
 mod store;
 mod tasks;
 mod tokens;
+mod turns;
 
 pub use dead::{DeadFilter, DeadId, DeadTotals, Queued};
 pub use dis::{DisMinute, WHOLE_STREAM};
@@ -46,3 +47,4 @@ pub use pipeline_runs::{PipelineEntry, PipelineMark, PipelineWish};
 pub use pipelines::{PipelineNeeds, PipelineOrder};
 pub use seal::{Purpose, SealKey};
 pub use store::{Options, Store};
+pub use turns::Turn;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use model::{AccountId, Ledger, OnFailure, Pipeline, PipelineEnd, PipelineId, PipelineStatus, Timestamp};
+use model::{
+    AccountId, DisStatus, Ledger, OnFailure, Pipeline, PipelineEnd, PipelineId, PipelineStatus, Timestamp,
+};
 
 use crate::db::{Durability, Row, Tx, values};
 use crate::pipeline_runs::PipelineMark;
 use crate::places::refuse_if_full;
-use crate::records::{AccountBook, PipelineRecord, broken, decode, encode};
+use crate::records::{AccountBook, DisStreamRecord, PipelineRecord, broken, decode, encode};
 use crate::{Error, ErrorKind, Result, Store};
 
 /// Longest text of what is in a pipeline's way, in bytes.
@@ -383,12 +385,16 @@ fn refused(p: &Pipeline, wanted: PipelineStatus) -> Error {
 /// Notes what a pipeline (or a flow log) needs, if it is there; its row stays locked until the pipeline is stored.
 pub(crate) async fn need(tx: &mut Tx, id: &str, what: (&str, &str)) -> Result<()> {
     let sql = match what.0 {
-        "connection" => "UPDATE connections SET created = created WHERE id = $1",
-        "stream" => "UPDATE dis_streams SET created = created WHERE id = $1",
-        _ => "UPDATE dip_topics SET created = created WHERE name = $1",
+        "connection" => "UPDATE connections SET created = created WHERE id = $1 RETURNING id",
+        "stream" => "UPDATE dis_streams SET created = created WHERE id = $1 RETURNING record",
+        _ => "UPDATE dip_topics SET created = created WHERE name = $1 RETURNING name",
     };
-    if tx.execute(sql, values![what.1]).await? == 0 {
+    let Some(row) = tx.row(sql, values![what.1]).await? else {
         return Err(Error::new(ErrorKind::Conflict, format!("{} {} does not exist", what.0, what.1)));
+    };
+    // Whoever removes a stream has looked for what reads it, once its state says so.
+    if what.0 == "stream" && decode::<DisStreamRecord>(&row.text(0)?)?.noun()?.status != DisStatus::Running {
+        return Err(Error::new(ErrorKind::Conflict, format!("stream {} is not running", what.1)));
     }
     let sql = "INSERT INTO pipeline_uses (pipeline, kind, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     tx.execute(sql, values![id, what.0, what.1]).await?;

@@ -48,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) pipelines: Shelf<Arc<Pipeline>>,
     pub(crate) dis_streams: Shelf<Arc<DisStream>>,
     pub(crate) flow_logs: Shelf<FlowLog>,
+    pub(crate) turns: crate::turns::Turns,
 }
 
 impl std::fmt::Debug for Store {
@@ -82,6 +83,7 @@ impl Store {
             pipelines: Shelf::new(alone),
             dis_streams: Shelf::new(alone),
             flow_logs: Shelf::new(alone),
+            turns: crate::turns::Turns::default(),
         })))
     }
 

@@ -118,3 +118,32 @@ async fn minutes_add_up() {
         store.close().await;
     }
 }
+
+/// Of two servers over one database, and of two calls in one server, one has the turn; it ends with its value.
+#[tokio::test]
+async fn one_call_has_the_turn_of_a_name() {
+    use std::time::Duration;
+    for database in Database::each() {
+        let store = database.open().await;
+        let turn = store.turn("topic", Duration::ZERO).await.unwrap().unwrap();
+        let mut servers = vec![store.clone()];
+        if database.name == "postgresql" {
+            servers.push(database.open().await);
+        }
+        for server in &servers {
+            assert!(
+                server.turn("topic", Duration::from_millis(50)).await.unwrap().is_none(),
+                "{}",
+                database.name
+            );
+            assert!(server.turn("another", Duration::ZERO).await.unwrap().is_some());
+        }
+        let last = servers.pop().unwrap();
+        let waits = runtime::spawn(runtime::TaskKind::Test, async move {
+            last.turn("topic", Duration::from_secs(20)).await.unwrap().is_some()
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(turn);
+        assert!(waits.await.unwrap(), "who waits gets it: {}", database.name);
+    }
+}

@@ -7,9 +7,6 @@ use super::compress::decompress;
 use crate::error::{Error, Result};
 use bytes::{Buf, BufMut, Bytes};
 
-/// Records of one batch may have this many bytes after decompression, where nothing less is asked for.
-pub const MOST_DECOMPRESSED: usize = 256 << 20;
-
 /// One record. Empty and absent (`None`) are different things for keys and values.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
@@ -178,18 +175,33 @@ fn get_bytes(bytes: &mut Bytes) -> Result<Option<Bytes>> {
 /// # Errors
 /// When the batch is not what its header says, or is more than `limit` bytes after decompression.
 pub fn decode(batch: &Bytes, limit: usize) -> Result<Vec<(i64, Record)>> {
+    let mut out = Vec::new();
+    decode_while(batch, limit, |at, record| {
+        out.push((at, record));
+        true
+    })?;
+    Ok(out)
+}
+
+/// The same one by one, until `more` wants no more. A batch of a megabyte may hold millions of records.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_while(batch: &Bytes, limit: usize, mut more: impl FnMut(i64, Record) -> bool) -> Result<()> {
     let header = Header::parse(batch).filter(|h| h.length == batch.len());
     let header = header.ok_or_else(|| Error::corrupt("no record batch"))?;
     let mut rest = decompress(header.compression(), &batch.slice(HEADER..), limit)?;
-    let mut out = Vec::new();
     for _ in 0..header.count {
         let n = usize::try_from(get_varint(&mut rest)?).map_err(|_| cut_off())?;
         if n > rest.len() {
             return Err(cut_off());
         }
-        out.push(get_record(&mut rest.split_to(n), &header)?);
+        let (at, record) = get_record(&mut rest.split_to(n), &header)?;
+        if !more(at, record) {
+            break;
+        }
     }
-    Ok(out)
+    Ok(())
 }
 
 fn get_record(bytes: &mut Bytes, header: &Header) -> Result<(i64, Record)> {
@@ -256,7 +268,7 @@ mod tests {
             let batch = encode(&records, None);
             let header = batch::check_incoming(&batch, 1 << 20).unwrap();
             prop_assert!(batch::crc_holds(&header, &batch));
-            let back: Vec<Record> = decode(&batch, MOST_DECOMPRESSED).unwrap().into_iter().map(|(_, r)| r).collect();
+            let back: Vec<Record> = decode(&batch, 1 << 20).unwrap().into_iter().map(|(_, r)| r).collect();
             prop_assert_eq!(back, records);
         }
 

@@ -73,7 +73,9 @@ fn single_records_are_written_and_found() {
     let values: Vec<_> = latest.iter().map(|r| r.value.unwrap()).collect();
     assert_eq!(values, [b"v17", b"v18", b"v19"]);
     assert_eq!(admin.latest(&topic, 1 - partition, 3, WAIT).unwrap().len(), 0);
-    assert_eq!(admin.records(&topic, partition, first + 15, 2, WAIT).unwrap().len(), 2);
+    assert_eq!(admin.records(&topic, partition, first + 15, (2, usize::MAX), WAIT).unwrap().len(), 2);
+    let few = admin.records(&topic, partition, first + 15, (2, 1), WAIT).unwrap();
+    assert_eq!((few.len(), few.next()), (1, first + 16), "the first one, however large");
     let large = vec![b'x'; 3 << 20];
     let e = admin.produce(&topic, &[RecordRef { value: Some(&large), ..records[0] }], WAIT).unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Unacceptable, "{e}");

@@ -180,7 +180,7 @@ pub fn read_all(cluster: &Cluster, topic: &str) -> Vec<Owned> {
     for (partition, end) in now {
         let mut from = 0;
         while from < end {
-            let batch = admin.records(topic, partition, from, 1000, WAIT).unwrap();
+            let batch = admin.records(topic, partition, from, (1000, usize::MAX), WAIT).unwrap();
             all.extend(batch.iter().map(|r| Owned::of(partition, &r)));
             assert!(batch.next() > from, "{topic}-{partition} stands at {from} of {end}");
             from = batch.next();
@@ -222,10 +222,16 @@ pub fn fill(cluster: &Cluster, topic: &str, values: &[String]) {
     });
 }
 
-/// Fails, in few words, unless the values are those of `numbered`, each once.
-pub fn assert_each_once(found: &[Owned], n: usize) {
+/// Fails, in few words, unless the values of a topic are those of `numbered`, each once.
+pub fn assert_each_once(cluster: &Cluster, topic: &str, n: usize) {
+    let mut found = read_all(cluster, topic);
+    // A busy broker writes the last markers late.
+    let end = Instant::now() + Duration::from_secs(20);
+    while found.len() < n && Instant::now() < end {
+        found = read_all(cluster, topic);
+    }
     let mut times = std::collections::HashMap::new();
-    values(found).into_iter().for_each(|v| *times.entry(v).or_insert(0) += 1);
+    values(&found).into_iter().for_each(|v| *times.entry(v).or_insert(0) += 1);
     let lost: Vec<String> = numbered(n).into_iter().filter(|v| !times.contains_key(v)).collect();
     let twice = times.values().filter(|n| **n > 1).count();
     let first = lost.first();

@@ -244,6 +244,12 @@ impl BatchBuilder {
         self.0.slots.is_empty()
     }
 
+    /// Position of the last record so far.
+    #[must_use]
+    pub fn last(&self) -> Option<i64> {
+        self.0.slots.last().map(|slot| slot.offset)
+    }
+
     /// Bytes of content so far.
     #[must_use]
     pub fn bytes(&self) -> usize {

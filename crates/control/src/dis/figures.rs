@@ -26,6 +26,11 @@ impl Meter {
             self.0.entry(key).or_default().add(counts);
         }
     }
+
+    /// What could not be written down.
+    fn put_back(&mut self, minutes: Vec<DisMinute>) {
+        minutes.into_iter().for_each(|m| self.add(&m.stream, m.part, m.minute, &m.counts));
+    }
 }
 
 fn minute_of(at: Micros) -> i64 {
@@ -100,7 +105,13 @@ impl Control {
                 .into_iter()
                 .map(|((stream, part, minute), counts)| DisMinute { stream, part, minute, counts })
                 .collect();
-            self.0.store.add_dis_minutes(&minutes).await?;
+            if let Err(e) = self.0.store.add_dis_minutes(&minutes).await {
+                // Not lost: the next turn takes them.
+                if let Ok(mut meter) = self.0.dis.meter.lock() {
+                    meter.put_back(minutes);
+                }
+                return Err(e.into());
+            }
         }
         self.0.store.forget_dis_minutes(minute - KEPT).await?;
         Ok(())
@@ -110,16 +121,23 @@ impl Control {
     /// 80 % of the partitions' bytes came in, down when both ways were below 30 %. Only where the product's limits hold, for
     /// without them a partition has no measure.
     pub(super) async fn scale_by_itself(&self, s: &DisStream) -> Result<()> {
-        let now = self.now();
-        if !s.auto_scale.enabled || !self.0.limits.dis.product || !may_scale(&s.changes, now) {
+        let limits = self.0.limits.dis.product;
+        let may = |s: &DisStream| s.auto_scale.enabled && limits && may_scale(&s.changes, self.now());
+        if !may(s) {
             return Ok(());
         }
         let minute = minute_of(self.0.clock.now()) - 1;
-        let Some((_, sum)) = self.dis_minutes(s, None, (minute, minute)).await?.pop() else { return Ok(()) };
-        let Some(target) = wanted(s, &sum) else { return Ok(()) };
-        tracing::info!(stream = %s.id, from = s.open_count(), to = target, "scales by itself");
-        let _turn = self.0.dis.scaling.lock().await;
-        self.rescale(s, target, true).await.map(drop)
+        if s.created.0 > minute * 60_000_000 {
+            return Ok(());
+        }
+        // A minute without anything has no sum.
+        let sum =
+            self.dis_minutes(s, None, (minute, minute)).await?.pop().map(|(_, sum)| sum).unwrap_or_default();
+        let target = |s: &DisStream| may(s).then(|| wanted(s, &sum)).flatten();
+        if target(s).is_none() {
+            return Ok(());
+        }
+        self.rescale_if(s, target).await
     }
 }
 

@@ -48,8 +48,10 @@ impl Bucket {
     }
 
     /// One record in, if there is room for it.
-    fn take(&mut self, bytes: usize) -> bool {
-        let fits = self.bytes_in >= bytes as f64 && self.records_in >= 1.0;
+    fn take(&mut self, kind: DisKind, bytes: usize) -> bool {
+        // A record that is larger than a full bucket passes when it is full: it would never come through otherwise.
+        let most = pace(kind).bytes_in as f64;
+        let fits = self.bytes_in >= (bytes as f64).min(most) && self.records_in >= 1.0;
         if fits {
             self.bytes_in -= bytes as f64;
             self.records_in -= 1.0;
@@ -83,19 +85,20 @@ impl Control {
         };
         let mut counts = Vec::with_capacity(places.len());
         for (((partition, at), sum), placed) in places.into_iter().zip(sums).zip(appended) {
-            match placed {
-                Ok(offsets) if offsets.len() == at.len() => {
-                    let put =
-                        DisCounts { put_bytes: sum.1, put_records: at.len() as u64, ..DisCounts::default() };
-                    counts.push((i64::from(partition), put));
-                    at.into_iter().zip(offsets).for_each(|(i, offset)| out[i] = Ok((partition, offset)));
-                }
-                other => {
-                    let why = other.err().map_or_else(|| "it lost count".to_owned(), |e| e.to_string());
-                    tracing::warn!(topic = %s.topic, partition, error = %why, "records were not taken");
-                    at.into_iter().for_each(|i| out[i] = Err(DisRefusal::Failed));
-                }
+            at.iter().for_each(|i| out[*i] = Err(DisRefusal::Failed));
+            let offsets = placed.unwrap_or_else(|e| {
+                tracing::warn!(topic = %s.topic, partition, error = %e, "records were not taken");
+                Vec::new()
+            });
+            if offsets.is_empty() {
+                continue;
             }
+            // Of many records a cluster may have taken the first ones only. The sum of the others is a figure for people.
+            let (taken, all) = (offsets.len().min(at.len()) as u64, at.len() as u64);
+            let put_bytes = if taken == all { sum.1 } else { sum.1 / all.max(1) * taken };
+            let put = DisCounts { put_bytes, put_records: taken, ..DisCounts::default() };
+            counts.push((i64::from(partition), put));
+            at.into_iter().zip(offsets).for_each(|(i, offset)| out[i] = Ok((partition, offset)));
         }
         let refused = out.iter().filter(|o| matches!(o, Err(DisRefusal::Throttled))).count() as u64;
         let took = self.0.clock.now().0.saturating_sub(began.0);
@@ -117,6 +120,7 @@ impl Control {
         out: &mut [Result<DisPlace, DisRefusal>],
     ) -> Vec<Part> {
         let now = self.0.clock.now();
+        let times = timely_for(s.retention_hours, now);
         let open: Vec<(u32, u64)> = s.open().map(|p| (p.index, p.last_hash)).collect();
         let mut pacer = self.0.limits.dis.product.then(|| self.0.dis.buckets.lock().ok()).flatten();
         let mut parts: Vec<Part> = Vec::with_capacity(open.len());
@@ -142,7 +146,7 @@ impl Control {
                 parts.len() - 1
             });
             let record = LogRecord {
-                timestamp_ms: r.timestamp_ms.unwrap_or_else(|| now.millis()),
+                timestamp_ms: r.timestamp_ms.filter(|t| times.contains(t)).unwrap_or_else(|| now.millis()),
                 key: r.key,
                 value: Some(r.data),
                 headers: r.headers,
@@ -238,6 +242,15 @@ impl Control {
     }
 }
 
+/// Times of records that a stream takes as they are. Retention goes by the time of a record: one that is too old would be removed at
+/// once, one far ahead would keep everything that comes after it.
+fn timely_for(hours: u32, now: Micros) -> std::ops::RangeInclusive<i64> {
+    const HOUR_MS: i64 = 3_600_000;
+    let kept = i64::from(hours).saturating_mul(HOUR_MS);
+    // Not at the very edge: it is to be read at least.
+    now.millis().saturating_sub(kept - HOUR_MS)..=now.millis().saturating_add(HOUR_MS)
+}
+
 fn bytes_of(records: &[LogRecord]) -> u64 {
     records.iter().map(|r| r.value.as_ref().map_or(0, bytes::Bytes::len) as u64).sum()
 }
@@ -249,7 +262,7 @@ fn pass(buckets: &mut Buckets, s: &DisStream, partition: u32, now: Micros, bytes
     }
     let bucket = buckets.entry((s.id.clone(), partition)).or_insert_with(|| Bucket::new(s.kind, now));
     bucket.fill(s.kind, now);
-    bucket.take(bytes)
+    bucket.take(s.kind, bytes)
 }
 
 impl Desk {
@@ -273,5 +286,21 @@ impl Desk {
             bucket.fill(s.kind, now);
             bucket.bytes_out -= bytes as f64;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_retention_would_stumble_over_are_not_taken() {
+        const HOUR: i64 = 3_600_000;
+        let now = Micros(1_700_000_000_000_000);
+        let ms = now.millis();
+        let times = timely_for(24, now);
+        assert!([ms, ms - 22 * HOUR, ms + HOUR].iter().all(|t| times.contains(t)));
+        // Seconds for milliseconds, and what upkeep would remove at once or never.
+        assert!([ms / 1000, ms - 24 * HOUR, ms + 2 * HOUR, i64::MAX].iter().all(|t| !times.contains(t)));
     }
 }

@@ -9,7 +9,11 @@ use std::time::Duration;
 
 use model::{AutoScale, DisData, DisKind, DisStatus, DisStream, DisStreamId, PartitionChange, Timestamp};
 
+use runtime::TaskKind;
+use store::Turn;
+
 use super::{Tags, has_schema, pace};
+use crate::connections::ANSWERS;
 use crate::ends::taken;
 use crate::whose::STREAMS;
 use crate::{Caller, Cluster, Control, Error, ErrorKind, Noun, Result};
@@ -104,15 +108,42 @@ impl Control {
         }
         self.check_quota(c, stream.kind, new.partitions).await?;
         stream.rescale(new.partitions, now, false);
+        let turn = self.turn_of(&stream.topic).await?;
         let stream = self.insert_dis_stream(c, stream).await?;
-        self.finish_creating(&stream).await
+        self.finish_creating(&stream, turn).await
     }
 
-    /// Stores a new stream, or finds the one of this name whose topic is still to be made.
+    /// The right to take steps with a topic. Whoever has it reads the stream again: what was read before is old.
+    async fn turn_of(&self, topic: &str) -> Result<Turn> {
+        let turn = self.0.store.turn(topic, ANSWERS * 2).await?;
+        let words = "another call is at work on the stream";
+        turn.ok_or_else(|| Error::new(ErrorKind::Unreachable, words))
+    }
+
+    /// Lets a step on the cluster come to its end, also when nobody waits for it any more: until then nobody else has the turn.
+    async fn step(
+        &self,
+        turn: Turn,
+        call: impl Future<Output = connector::Result<()>> + Send + 'static,
+    ) -> (connector::Result<()>, Option<Turn>) {
+        let done = runtime::spawn(TaskKind::ClusterStep, async move { (call.await, turn) });
+        match tokio::time::timeout(ANSWERS, done).await {
+            Ok(Ok((answer, turn))) => (answer, Some(turn)),
+            Ok(Err(_)) => {
+                (Err(connector::Error::new(connector::ErrorKind::Other, "the step broke off")), None)
+            }
+            Err(_) => {
+                let words = format!("it did not answer within {} s", ANSWERS.as_secs());
+                (Err(connector::Error::new(connector::ErrorKind::Unavailable, words)), None)
+            }
+        }
+    }
+
+    /// Stores a new stream, or finds the same one whose topic is still to be made.
     async fn insert_dis_stream(&self, c: &Caller, stream: DisStream) -> Result<DisStream> {
         if let Some(left) = self.find_dis_stream(c, |s| s.name == stream.name).await? {
             return match left.status {
-                DisStatus::Creating => Ok(DisStream::clone(&left)),
+                DisStatus::Creating if is_same(&left, &stream) => Ok(DisStream::clone(&left)),
                 _ => Err(exists(&stream.name)),
             };
         }
@@ -131,27 +162,28 @@ impl Control {
         }
     }
 
-    async fn finish_creating(&self, s: &DisStream) -> Result<Arc<DisStream>> {
+    async fn finish_creating(&self, s: &DisStream, turn: Turn) -> Result<Arc<DisStream>> {
         let configs = BTreeMap::from([
             retention(s),
             ("max.message.bytes".to_owned(), MAX_BATCH.to_owned()),
             ("segment.ms".to_owned(), SEGMENT_MS.to_owned()),
         ]);
         let partitions = u32::try_from(s.partitions.len()).unwrap_or(u32::MAX);
-        let own = Cluster::default();
-        let call = self.0.streams.create_topic(&own, &s.topic, partitions, &configs);
-        match tokio::time::timeout(crate::connections::ANSWERS, call).await {
-            Ok(Ok(())) => {}
+        let (streams, topic) = (self.0.streams.clone(), s.topic.clone());
+        let call =
+            async move { streams.create_topic(&Cluster::default(), &topic, partitions, &configs).await };
+        let (answer, _turn) = self.step(turn, call).await;
+        match answer {
+            Ok(()) => {}
             // A turn before this one made it.
-            Ok(Err(e)) if e.kind() == connector::ErrorKind::Exists => {}
-            Ok(Err(e)) => {
+            Err(e) if e.kind() == connector::ErrorKind::Exists => {}
+            Err(e) => {
                 use connector::ErrorKind as C;
                 if matches!(e.kind(), C::Unacceptable | C::Denied | C::Unsupported | C::Full) {
                     self.0.store.remove_dis_stream(&s.id).await?;
                 }
                 return Err(crate::error::from_connector(&e, Noun::Stream));
             }
-            Err(_) => return Err(Error::new(ErrorKind::Unreachable, "the cluster did not answer")),
         }
         self.wait_for_partitions(&s.topic, s.partitions.len()).await?;
         let running = |s: &mut DisStream| {
@@ -267,10 +299,13 @@ impl Control {
         change: DisChange,
     ) -> Result<Arc<DisStream>> {
         let before = self.running_dis_stream(c, name).await?;
-        let mut after = DisStream::clone(&before);
+        let turn = self.turn_of(&before.topic).await?;
+        let before = self.again(&before).await?;
+        let mut after = before.clone();
         apply(&mut after, &change);
         check(&after)?;
-        if after.retention_hours != before.retention_hours {
+        // Also when the stream says so already: a crash may have come between the two steps of an earlier change.
+        if change.retention_hours.is_some() {
             let configs = BTreeMap::from([retention(&after)]);
             let own = Cluster::default();
             let call = self.0.streams.configure_topic(&own, &before.topic, &configs);
@@ -282,7 +317,23 @@ impl Control {
             s.modified = now;
             check(s)
         };
-        self.changed(&before.id, change).await
+        let changed = self.changed(&before.id, change).await;
+        drop(turn);
+        changed
+    }
+
+    /// A running stream as it is at this moment.
+    pub(super) async fn again(&self, s: &DisStream) -> Result<DisStream> {
+        let row = self
+            .0
+            .store
+            .dis_stream_row(&s.id)
+            .await?
+            .ok_or_else(|| Error::not_found(Noun::Stream, &s.name))?;
+        match row.status {
+            DisStatus::Running => Ok(row),
+            _ => Err(Error::new(ErrorKind::InvalidState, "the stream is not running")),
+        }
     }
 
     /// Opens or closes partitions of a stream until so many are open.
@@ -294,8 +345,9 @@ impl Control {
             let words = "a stream has 1 to 500 partitions";
             return Err(Error::new(ErrorKind::Invalid, words).field("target_partition_count"));
         }
-        let _turn = self.0.dis.scaling.lock().await;
         let before = self.running_dis_stream(c, name).await?;
+        let _turn = self.turn_of(&before.topic).await?;
+        let before = self.again(&before).await?;
         let open = before.open_count();
         if open == target {
             let words = "the stream has this number of partitions already";
@@ -308,13 +360,23 @@ impl Control {
         self.rescale(&before, target, false).await
     }
 
-    /// Scales; the topic grows first, for what is open must be there.
-    pub(super) async fn rescale(
+    /// Scales a stream as the upkeep wants it, if that still holds once it is its turn.
+    pub(super) async fn rescale_if(
         &self,
-        before: &DisStream,
-        target: u32,
-        auto: bool,
-    ) -> Result<Arc<DisStream>> {
+        seen: &DisStream,
+        wanted: impl Fn(&DisStream) -> Option<u32>,
+    ) -> Result<()> {
+        let Some(_turn) = self.0.store.turn(&seen.topic, Duration::ZERO).await? else { return Ok(()) };
+        let s = self.again(seen).await?;
+        let Some(target) = wanted(&s) else { return Ok(()) };
+        let owner = Caller::account(s.account.clone());
+        self.check_quota(&owner, s.kind, target.saturating_sub(s.open_count())).await?;
+        tracing::info!(stream = %s.id, from = s.open_count(), to = target, "scales by itself");
+        self.rescale(&s, target, true).await.map(drop)
+    }
+
+    /// Scales; whoever calls has the turn. The topic grows first, for what is open must be there.
+    async fn rescale(&self, before: &DisStream, target: u32, auto: bool) -> Result<Arc<DisStream>> {
         let now = self.now();
         let mut after = before.clone();
         after.rescale(target, now, auto);
@@ -363,13 +425,20 @@ impl Control {
             Ok(())
         };
         let found = self.changed(&found.id, terminating).await?;
-        self.finish_removing(&found).await
+        let turn = self.turn_of(&found.topic).await?;
+        match self.0.store.dis_stream_row(&found.id).await? {
+            Some(s) => self.finish_removing(&s, turn).await,
+            // Another call has removed it meanwhile, and the topic of the name may be a new stream's.
+            None => Ok(()),
+        }
     }
 
-    async fn finish_removing(&self, s: &DisStream) -> Result<()> {
+    async fn finish_removing(&self, s: &DisStream, turn: Turn) -> Result<()> {
         self.drop_dumps(&s.id).await?;
-        let cluster = Cluster::default();
-        match self.answered(self.0.streams.delete_topic(&cluster, &s.topic), Noun::Topic).await {
+        let (streams, topic) = (self.0.streams.clone(), s.topic.clone());
+        let call = async move { streams.delete_topic(&Cluster::default(), &topic).await };
+        let (answer, _turn) = self.step(turn, call).await;
+        match answer.map_err(|e| crate::error::from_connector(&e, Noun::Topic)) {
             Ok(()) | Err(Error { kind: ErrorKind::NotFound(_), .. }) => {}
             Err(e) => return Err(e),
         }
@@ -381,18 +450,29 @@ impl Control {
 
     /// Finishes what was interrupted, writes the sums of minutes down, scales what is to scale by itself.
     pub(crate) async fn look_after_dis(&self) -> Result<()> {
-        self.write_minutes().await?;
+        if let Err(e) = self.write_minutes().await {
+            tracing::warn!(error = %e, "the sums of minutes are not written down");
+        }
         for s in self.0.store.dis_streams().await?.iter() {
-            let done = match s.status {
-                DisStatus::Creating => self.finish_creating(s).await.map(drop),
-                DisStatus::Terminating => self.finish_removing(s).await,
-                DisStatus::Running => self.scale_by_itself(s).await,
-            };
-            if let Err(e) = done {
+            if let Err(e) = self.look_after_stream(s).await {
                 tracing::warn!(stream = %s.id, error = %e, "a stream could not be looked after");
             }
         }
         Ok(())
+    }
+
+    async fn look_after_stream(&self, seen: &DisStream) -> Result<()> {
+        if seen.status == DisStatus::Running {
+            return self.scale_by_itself(seen).await;
+        }
+        // Where another call is at work, it is looked after already.
+        let Some(turn) = self.0.store.turn(&seen.topic, Duration::ZERO).await? else { return Ok(()) };
+        let Some(s) = self.0.store.dis_stream_row(&seen.id).await? else { return Ok(()) };
+        match s.status {
+            DisStatus::Creating => self.finish_creating(&s, turn).await.map(drop),
+            DisStatus::Terminating => self.finish_removing(&s, turn).await,
+            DisStatus::Running => Ok(()),
+        }
     }
 
     async fn check_quota(&self, c: &Caller, kind: DisKind, more: u32) -> Result<()> {
@@ -414,6 +494,16 @@ impl Control {
 pub(super) fn may_scale(changes: &[PartitionChange], now: Timestamp) -> bool {
     let recent = changes.iter().filter(|c| now.0.saturating_sub(c.at.0) < HOUR_US).count();
     recent == 0 && recent < SCALINGS
+}
+
+/// Is what was left over what is wanted now?
+fn is_same(left: &DisStream, wanted: &DisStream) -> bool {
+    let plain = |s: &DisStream| {
+        let (schema, delimiter, compression) =
+            (s.schema.clone(), s.csv_delimiter.clone(), s.compression.clone());
+        (s.kind, s.data, schema, delimiter, compression, s.retention_hours, s.auto_scale, s.open_count())
+    };
+    plain(left) == plain(wanted) && left.tags == wanted.tags && left.system_tags == wanted.system_tags
 }
 
 fn exists(name: &str) -> Error {

@@ -3,13 +3,14 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use connector::records::Problem;
 use connector::{Error, ErrorKind, Result};
 use control::*;
 use model::{EndKind, Sealed};
+use tokio::sync::Semaphore;
 
 #[derive(Default)]
 pub struct FakeTopic {
@@ -25,6 +26,14 @@ pub struct FakeCluster {
     pub fails: Option<ErrorKind>,
     /// A new topic is made, but the answer is lost.
     pub loses_answers: bool,
+    /// Making and removing a topic each take a permit first: the cluster is slow.
+    pub gate: Option<Arc<Semaphore>>,
+    /// Calls that have come to the gate.
+    pub at_gate: usize,
+    /// Settings of topics, each time that they were set.
+    pub configured: Vec<(String, BTreeMap<String, String>)>,
+    /// Of the records of one call, so many are taken.
+    pub takes_at_most: Option<usize>,
 }
 
 /// Clusters by the JSON of their connection; the server's own has none.
@@ -60,6 +69,23 @@ impl FakeStreams {
             let all = c.topics[topic].partitions.iter().flatten();
             all.map(|r| String::from_utf8(r.value.clone().unwrap()).unwrap()).collect()
         })
+    }
+
+    async fn pass_gate(&self, on: &Cluster) {
+        let gate = self.with(&on.connection, |c| {
+            c.at_gate += usize::from(c.gate.is_some());
+            c.gate.clone()
+        });
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
+    }
+
+    /// Waits until so many calls have come to the gate of the server's own cluster.
+    pub async fn until_at_gate(&self, n: usize) {
+        while self.with(&own(), |c| c.at_gate) < n {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
     }
 
     fn ask<T>(&self, on: &Cluster, f: impl FnOnce(&mut FakeCluster) -> Result<T>) -> Result<T> {
@@ -172,6 +198,7 @@ impl Streams for FakeStreams {
         partitions: u32,
         configs: &BTreeMap<String, String>,
     ) -> Result<()> {
+        self.pass_gate(on).await;
         self.ask(on, |c| {
             if c.topics.contains_key(topic) {
                 return Err(Error::new(ErrorKind::Exists, "it is there"));
@@ -193,6 +220,7 @@ impl Streams for FakeStreams {
     }
 
     async fn delete_topic(&self, on: &Cluster, topic: &str) -> Result<()> {
+        self.pass_gate(on).await;
         self.ask(on, |c| {
             found(c, topic)?;
             c.topics.remove(topic);
@@ -290,9 +318,10 @@ impl Streams for FakeStreams {
 
     async fn produce(&self, on: &Cluster, topic: &str, records: Vec<NewRecord>) -> Result<Vec<Produced>> {
         self.ask(on, |c| {
+            let most = c.takes_at_most.unwrap_or(usize::MAX);
             let topic_found = found(c, topic)?;
             let mut out = Vec::new();
-            for r in records {
+            for r in records.into_iter().take(most) {
                 let index = r.partition.unwrap_or(0);
                 let missing = || Error::new(ErrorKind::NotFound, "no such partition");
                 let partition = topic_found.partitions.get_mut(index as usize).ok_or_else(missing)?;

@@ -357,7 +357,9 @@ impl Streams for Connectors {
     ) -> Result<Vec<FetchedRecord>> {
         let topic = topic.to_owned();
         let most = usize::try_from(count).unwrap_or(TRIED);
-        let batch = self.ask(on, move |admin| admin.records(&topic, partition, from, most, WAIT)).await?;
+        let batch = self
+            .ask(on, move |admin| admin.records(&topic, partition, from, (most, usize::MAX), WAIT))
+            .await?;
         let one = |r: RecordRef<'_>| FetchedRecord {
             partition,
             offset: r.offset,

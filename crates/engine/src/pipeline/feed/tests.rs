@@ -1,3 +1,5 @@
+//! The source side of a lane, with a source that plays a script.
+
 use connector::records::{BatchBuilder, Headers, RecordRef};
 
 use super::*;

@@ -132,8 +132,15 @@ fn append_part(admin: &KafkaAdmin, topic: &str, partition: i32, records: &[LogRe
         }
         let batch = batch.finish(0);
         let list: Vec<_> = batch.iter().collect();
-        let placed = admin.produce_to(topic, Some(partition), &list, WAIT)?;
-        offsets.extend(placed.into_iter().map(|(_, offset)| offset));
+        match admin.produce_to(topic, Some(partition), &list, WAIT) {
+            Ok(placed) => offsets.extend(placed.into_iter().map(|(_, offset)| offset)),
+            // What was written before is not said to have failed: it would be written again.
+            Err(e) if !offsets.is_empty() => {
+                tracing::warn!(topic, partition, taken = offsets.len(), error = %e, "not all records were taken");
+                break;
+            }
+            Err(e) => return Err(e),
+        }
     }
     Ok(offsets)
 }
@@ -147,7 +154,7 @@ pub fn read_from_cluster(
 ) -> Result<LogPiece> {
     // Each record has some bytes of its own.
     let most = (max_bytes / 16).clamp(1, AT_ONCE);
-    let batch = admin.records(topic, partition, from, most, WAIT)?;
+    let batch = admin.records(topic, partition, from, (most, max_bytes), WAIT)?;
     let copy = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
     let one = |r: RecordRef<'_>| {
         let record = LogRecord {
