@@ -559,3 +559,21 @@ async fn dumps_of_a_stream_are_few_and_begin_at_their_marks() {
         s.insert_pipeline(&dump(3), &needs()).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn no_dump_is_stored_for_a_stream_that_goes() {
+    for db in Database::each() {
+        let s = db.open().await;
+        let needs = || PipelineNeeds { stream: Some(("s1".into(), 5)), ..needs() };
+        let id = model::DisStreamId("s1".into());
+        s.insert_dis_stream(&stream("s1"), 0).await.unwrap();
+        s.insert_pipeline(&pipeline("early", None), &needs()).await.unwrap();
+        let change = |x: &mut model::DisStream| {
+            x.status = model::DisStatus::Terminating;
+            Ok::<_, ()>(())
+        };
+        s.change_dis_stream(&id, change).await.unwrap().unwrap();
+        let late = s.insert_pipeline(&pipeline("late", None), &needs()).await.unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::Conflict, "it would dump the next stream of the name");
+    }
+}

@@ -23,7 +23,7 @@ const PARTITIONS: std::ops::RangeInclusive<u32> = 1..=500;
 /// Hours that records are kept.
 const RETENTION: std::ops::RangeInclusive<u32> = 24..=72;
 /// Largest batch that a stream's topic takes: a whole request to one partition.
-const MAX_BATCH: &str = "8388608";
+const MAX_BATCH: &str = "9028608";
 /// A new piece of the log begins after this time, so that what is too old goes within it.
 const SEGMENT_MS: &str = "3600000";
 /// Scalings that the product allows in an hour.
