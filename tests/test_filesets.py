@@ -73,6 +73,7 @@ def refused(code, act, *words, **more):
     return e.value.message
 
 
+@pytest.mark.both_stores
 def test_a_flow_on_a_full_fileset_is_refused_and_where_allowed_empties_it(world, bucket, tmp_path):
     inside = tmp_path / "general" / "set"
     fill(inside, 3, 10)
@@ -90,6 +91,7 @@ def test_a_flow_on_a_full_fileset_is_refused_and_where_allowed_empties_it(world,
     assert os.stat(outside / "precious").st_nlink == 1
 
 
+@pytest.mark.both_stores
 def test_a_server_that_is_killed_while_it_empties_makes_no_flow_and_the_next_request_does(world, bucket, tmp_path):
     inside = tmp_path / "general" / "set"
     fill(inside, 300, 100)
@@ -188,6 +190,7 @@ def used(directory):
     return sum(os.lstat(os.path.join(at, n)).st_size for at, _, names in os.walk(directory) for n in names)
 
 
+@pytest.mark.both_stores
 def test_an_import_over_the_quota_fails_as_on_a_full_disk_and_its_ledger_balances(world, weed, bucket, tmp_path):
     s3 = weed.client()
     for i in range(6):
