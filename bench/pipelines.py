@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Pipelines from a topic to each kind of destination, beside a script of confluent-kafka and, for bulk requests, rsyslog.
+"""Pipelines from a topic to each kind of destination, beside mq-bridge, rsyslog and, as the floor, a script of confluent-kafka.
 
     bench/pipelines.py [--rounds 5] [--records 1000000] [--jobs es,es-transform,kafka,s3]
 
@@ -102,7 +102,8 @@ class NullBulk(http.server.ThreadingHTTPServer):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             with self.server.lock:
                 self.server.documents += body.count(b"\n") // 2
-            self.reply(b'{"took":1,"errors":false,"items":[]}')
+            # An answer for each document, as a real server gives it: mq-bridge counts them.
+            self.reply(ANSWERS[0] + b",".join([ANSWERS[1]] * (body.count(b"\n") // 2)) + b"]}")
 
         do_PUT = do_POST
 
@@ -120,6 +121,14 @@ class NullBulk(http.server.ThreadingHTTPServer):
         def log_message(self, *_):
             pass
 
+
+ANSWERS = b'{"took":1,"errors":false,"items":[', b'{"index":{"_index":"bench","status":201}}'
+
+MQ_BRIDGE = r'''
+import json, sys
+from mq_bridge import Route
+Route.from_config(json.loads(sys.argv[1])).run()
+'''
 
 FLOOR = r'''
 import sys, urllib3
@@ -180,10 +189,7 @@ class Bench:
         if kind == "es":
             return {"Type": "ES", "EsParam": {"Resource": "resource-bulk0001", "Index": "bench", "DropInvalidMessage": True}}, more
         if kind == "kafka":
-            from confluent_kafka.admin import AdminClient, NewTopic
-            admin, topic = AdminClient({"bootstrap.servers": self.boot}), f"out{self.number}"
-            admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
-            return {"Type": "KAFKA", "KafkaParam": {"SelfBuilt": False, "Resource": INSTANCE, "Topic": topic}}, more
+            return {"Type": "KAFKA", "KafkaParam": {"SelfBuilt": False, "Resource": INSTANCE, "Topic": self.topic()}}, more
         return {"Type": "COS", "CosParam": {"BucketName": "bench", "Region": "r", "ObjectKeyPrefix": f"r{self.number}/", "AggregateBatchSize": 64,
                                             "AggregateInterval": 1, "FormatOutputType": "json"}}, more
 
@@ -229,15 +235,53 @@ template(name="raw" type="string" string="%msg%")
 ruleset(name="bulk" queue.type="LinkedList" queue.size="200000" queue.dequeueBatchSize="4096" queue.workerThreads="2") {{
   action(type="omelasticsearch" server="127.0.0.1" serverport="{self.bulk.server_port}" template="raw" searchIndex="bench" bulkmode="on" searchType="")
 }}''')
-        return self.measured([program, "-n", "-f", str(folder / "conf"), "-i", str(folder / "pid")], endless=True)
+        return self.measured([program, "-n", "-f", str(folder / "conf"), "-i", str(folder / "pid")])
 
-    def measured(self, command, endless=False):
+    def mq_bridge(self, job):
+        """Its batches are of 2,000 records, as its own measurements have them."""
+        python = ROOT / ".cache" / "bench-venv" / "bin" / "python"
+        if not python.exists():
+            return None
+        self.number += 1
+        self.bulk.documents = 0
+        source = {"kafka": {"url": self.boot, "topic": "in", "group_id": f"mqb{self.number}", "consumer_options": [["auto.offset.reset", "earliest"]]}}
+        env, done = dict(os.environ), None
+        if job.startswith("es"):
+            sink = {"elasticsearch": {"url": self.bulk_url, "index": "bench"}}
+        elif job.startswith("kafka"):
+            topic = self.topic()
+            sink = {"kafka": {"url": self.boot, "topic": topic}}
+            done = lambda: self.held(topic) >= self.records  # noqa: E731
+        else:
+            return None
+        if job.endswith("-transform"):
+            fields = {"ts": "time", "host": "host", "method": "method", "status": "status", "bytes": "bytes", "path": "path"}
+            mapping = {k: f"$.{v}" for k, v in fields.items()} | {"env": {"path": "$.env", "default": "prod"}}
+            sink["middlewares"] = [{"transform": {"mapping": mapping}}]
+        route = {"input": source, "output": sink, "batch_size": 2000, "concurrency": 2}
+        return self.measured([str(python), "-c", MQ_BRIDGE, json.dumps(route)], env=env, done=done)
+
+    def topic(self):
+        from confluent_kafka.admin import AdminClient, NewTopic
+        admin, topic = AdminClient({"bootstrap.servers": self.boot}), f"out{self.number}"
+        admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
+        return topic
+
+    def held(self, topic):
+        """Records in a topic."""
+        from confluent_kafka import Consumer, TopicPartition
+        if not hasattr(self, "looker"):
+            self.looker = Consumer({"bootstrap.servers": self.boot, "group.id": "looker", "log_level": 0})
+        return sum(self.looker.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in range(PARTITIONS))
+
+    def measured(self, command, env=None, done=None):
+        done = done or (lambda: self.bulk.documents >= self.records)
         began = time.monotonic()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while self.bulk.documents < self.records and time.monotonic() - began < 300 and process.poll() is None:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+        while not done() and time.monotonic() - began < 300 and process.poll() is None:
             time.sleep(0.02)
         result = None
-        if self.bulk.documents >= self.records and process.poll() is None:
+        if done() and process.poll() is None:
             result = time.monotonic() - began, cpu(process.pid), peak(process.pid)
         process.kill()
         process.wait()
@@ -247,6 +291,14 @@ ruleset(name="bulk" queue.type="LinkedList" queue.size="200000" queue.dequeueBat
         self.broker.stop()
         self.weed.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def peers_of(bench, job):
+    """What runs beside us in a job: name and call."""
+    if job == "es":
+        yield "confluent-kafka script", bench.floor
+        yield "rsyslog", bench.rsyslog
+    yield "mq-bridge", lambda: bench.mq_bridge(job)
 
 
 def main():
@@ -261,10 +313,9 @@ def main():
         for _ in range(o.rounds):
             for job in o.jobs.split(","):
                 rows.setdefault((job, "wharf"), []).append(bench.wharf(job))
-                if job == "es":
-                    for name, run in (("confluent-kafka script", bench.floor), ("rsyslog", bench.rsyslog)):
-                        if result := run():
-                            rows.setdefault((job, name), []).append(result)
+                for name, run in peers_of(bench, job):
+                    if result := run():
+                        rows.setdefault((job, name), []).append(result)
                 print({k: [tuple(round(x, 2) for x in r) for r in v] for k, v in rows.items()}, flush=True)
     finally:
         bench.stop()
@@ -276,11 +327,12 @@ def main():
     for (job, name), results in rows.items():
         wall, seconds, memory = (statistics.median(r[i] for r in results) for i in range(3))
         lines.append(f"| {job} | {name} | {wall:.1f} | {o.records / wall:,.0f} | {seconds:.2f} | {o.records / seconds:,.0f} | {memory:.0f} |")
-    best = [(statistics.median(r[1] for r in v), k[1]) for k, v in rows.items() if k[0] == "es" and k[1] != "wharf"]
-    if best and ("es", "wharf") in rows:
-        seconds, name = min(best)
-        ours = statistics.median(r[1] for r in rows["es", "wharf"])
-        lines += ["", f"**Ratio** (es): {seconds / ours:.2f} × the records per CPU second of {name}."]
+    for job in o.jobs.split(","):
+        best = [(statistics.median(r[1] for r in v), k[1]) for k, v in rows.items() if k[0] == job and k[1] not in ("wharf", "confluent-kafka script")]
+        if best:
+            seconds, name = min(best)
+            ours = statistics.median(r[1] for r in rows[job, "wharf"])
+            lines += ["", f"**Ratio** ({job}): {seconds / ours:.2f} × the records per CPU second of {name}."]
     write_section(f"pipelines-{o.size}", "\n".join(lines))
 
 

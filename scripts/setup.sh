@@ -67,6 +67,18 @@ go_modules() {
   fi
 }
 
+# Peers that only benches need.
+bench_packages() {
+  local list=bench/requirements.txt stamp=.cache/bench-venv/.stamp key
+  key=$(sha256sum "$list" | cut -d' ' -f1)
+  [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && return 0
+  step "installing the peers of $list into .cache/bench-venv"
+  rm -rf .cache/bench-venv
+  quietly bench-venv /usr/bin/python3 -m venv .cache/bench-venv
+  quietly bench-pip .cache/bench-venv/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --no-compile -r "$list"
+  printf '%s\n' "$key" >"$stamp"
+}
+
 # Node for the SDK check: the machine's own, or, where there is none of 18 or newer with npm, a wheel of 60 MB. Debian's npm needs 390
 # packages more. Leaves .cache/node/bin/node, and the words that call npm in `npm`.
 node_runtime() {
@@ -135,7 +147,9 @@ clickhouse_engine() {
 build_tools=(gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h make:/usr/bin/make pkg-config:/usr/bin/pkg-config
   libssl-dev:/usr/include/openssl/ssl.h zlib1g-dev:/usr/include/zlib.h libzstd-dev:/usr/include/zstd.h)
 test_tools=(python3-venv:/usr/share/doc/python3-venv python3:/usr/bin/python3 openssl:/usr/bin/openssl
-  postgresql:/usr/lib/postgresql/15/bin/postgres mariadb-server:/usr/sbin/mariadbd attr:/usr/bin/setfattr acl:/usr/bin/setfacl)
+  postgresql:/usr/lib/postgresql/15/bin/postgres mariadb-server:/usr/sbin/mariadbd attr:/usr/bin/setfattr acl:/usr/bin/setfacl
+  clang:/usr/bin/clang llvm:/usr/bin/llvm-strip iproute2:/usr/sbin/ip nftables:/usr/sbin/nft ethtool:/usr/sbin/ethtool
+  tcpdump:/usr/bin/tcpdump softflowd:/usr/sbin/softflowd)
 
 check_rust
 case $want in
@@ -145,7 +159,7 @@ case $want in
     python_packages
     kafka_peers
     clickhouse_engine
-    if [ "$want" = test ]; then go_modules; node_sdks; else apt_packages wrk:/usr/bin/wrk rsyslog-kafka:/usr/lib/x86_64-linux-gnu/rsyslog/imkafka.so rsyslog-elasticsearch:/usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so; fi
+    if [ "$want" = test ]; then go_modules; node_sdks; else bench_packages; apt_packages wrk:/usr/bin/wrk rsyslog-kafka:/usr/lib/x86_64-linux-gnu/rsyslog/imkafka.so rsyslog-elasticsearch:/usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so; fi
     ;;
   *) fail "unknown target \"$want\"; one of demo, test, bench" ;;
 esac

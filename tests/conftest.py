@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import faults, kafka, opensearch as search, peers, server  # noqa: E402
+from harness import dis as dis_world, faults, kafka, opensearch as search, peers, server  # noqa: E402
 
 
 STORES = ("sqlite", "postgresql")
@@ -179,3 +179,21 @@ def kafka_broker(tmp_path):
     yield start
     for running in started:
         running.stop()
+
+
+@pytest.fixture(params=["embedded", "apache"])
+def dis(tmp_path, request):
+    """A server with the DIS door: over its own broker, and over a real Apache Kafka. Streams on the latter outlive the server, so
+    the account is each test's own."""
+    apache = request.getfixturevalue("apache_kafka") if request.param == "apache" else None
+    global _dis_count
+    _dis_count += 1
+    first = {**dis_world.ACCOUNTS[0], "name": f"test{_dis_count}"}
+    running = _start(dis_world.start, tmp_path / "dis", apache, accounts=(first, dis_world.OTHER))
+    account = first["name"]
+    running.topic = lambda stream: f"dis.{account}.{stream}"
+    yield running
+    running.stop()
+
+
+_dis_count = 0

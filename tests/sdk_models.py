@@ -2,7 +2,7 @@
 
 Used by the coverage tests and `make docs`: a door must honour or refuse, with a reason, each of these
 fields. Paths are dotted; `[]` marks a list (`Filters[].Values[]`). Run as a program it prints JSON:
-`{"cfs"|"ckafka"|"nas": {action: {"request": [[path, type], …], "response": […]}}}`.
+`{"cfs"|"ckafka"|"dis"|"nas"|"vpc": {action: {"request": [[path, type], …], "response": […]}}}`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ CKAFKA_ACTIONS = (
     "DescribeDatahubGroupOffsets FetchDatahubMessageByOffset FetchLatestDatahubMessageList SendMessage"
 ).split()
 
+VPC_ACTIONS = (
+    "CreateFlowLog DeleteFlowLog DescribeFlowLog DescribeFlowLogs DisableFlowLogs EnableFlowLogs ModifyFlowLogAttribute"
+).split()
+
 NAS_ACTIONS = (
     "CreateDataFlow DescribeDataFlows ModifyDataFlow DeleteDataFlow StartDataFlow StopDataFlow "
     "CreateDataFlowTask DescribeDataFlowTasks CancelDataFlowTask "
@@ -36,6 +40,18 @@ NAS_ACTIONS = (
     "ApplyDataFlowAutoRefresh ModifyDataFlowAutoRefresh CancelDataFlowAutoRefresh "
     "CreateFileset DescribeFilesets GetFileset ModifyFileset DeleteFileset SetFilesetQuota CancelFilesetQuota "
     "DescribeFileSystems"
+).split()
+
+# Dump tasks are in `DIS_DUMP_ACTIONS`.
+DIS_ACTIONS = (
+    "CreateStream ListStreams ShowStream DeleteStream UpdatePartitionCount UpdateStream SendRecords ConsumeRecords ShowCursor "
+    "CreateApp ListApp ShowApp DeleteApp ShowConsumerState CommitCheckpoint ShowCheckpoint DeleteCheckpoint "
+    "ShowStreamMetrics ShowPartitionMetrics ListPolicies CreateTag DeleteTag BatchCreateTags BatchDeleteTags ShowStreamTags "
+    "ListTags ListResourcesByTags"
+).split()
+
+DIS_DUMP_ACTIONS = (
+    "CreateObsTransferTask ListTransferTasks ShowTransferTask DeleteTransferTask BatchStartTransferTask BatchStopTransferTask"
 ).split()
 
 Field = tuple[str, str]
@@ -88,10 +104,30 @@ def alibaba_fields(module, model, prefix: str = "", depth: int = 0) -> typing.It
             yield path, kind
 
 
+def huawei_fields(module, model, prefix: str = "", depth: int = 0) -> typing.Iterator[Field]:
+    """Fields of a Huawei model class, with the names that go over the wire. A request's body is its fields."""
+    assert depth < MAX_DEPTH, f"{model} nests too deeply"
+    for attribute, kind in model.openapi_types.items():
+        many = kind.startswith("list[")
+        kind = re.sub(r"^list\[(.*)\]$", r"\1", kind)
+        nested = getattr(module, kind, None)
+        if attribute == "body" and inspect.isclass(nested):
+            yield from huawei_fields(module, nested, prefix, depth + 1)
+            continue
+        path = f"{prefix}{model.attribute_map[attribute]}{'[]' if many else ''}"
+        if inspect.isclass(nested):
+            yield path, "object"
+            yield from huawei_fields(module, nested, f"{path}.", depth + 1)
+        else:
+            yield path, kind
+
+
 def all_fields() -> dict:
     cfs = importlib.import_module("tencentcloud.cfs.v20190719.models")
     ckafka = importlib.import_module("tencentcloud.ckafka.v20190819.models")
+    vpc = importlib.import_module("tencentcloud.vpc.v20170312.models")
     nas = importlib.import_module("alibabacloud_nas20170626.models")
+    dis = importlib.import_module("huaweicloudsdkdis.v2")
     return {
         "cfs": {
             action: {
@@ -107,12 +143,26 @@ def all_fields() -> dict:
             }
             for action in CKAFKA_ACTIONS
         },
+        "vpc": {
+            action: {
+                "request": list(tencent_fields(vpc, f"{action}Request")),
+                "response": list(tencent_fields(vpc, f"{action}Response")),
+            }
+            for action in VPC_ACTIONS
+        },
         "nas": {
             action: {
                 "request": list(alibaba_fields(nas, getattr(nas, f"{action}Request"))),
                 "response": list(alibaba_fields(nas, getattr(nas, f"{action}ResponseBody"))),
             }
             for action in NAS_ACTIONS
+        },
+        "dis": {
+            action: {
+                "request": list(huawei_fields(dis, getattr(dis, f"{action}Request"))),
+                "response": list(huawei_fields(dis, getattr(dis, f"{action}Response"))),
+            }
+            for action in DIS_ACTIONS + DIS_DUMP_ACTIONS
         },
     }
 

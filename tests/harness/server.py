@@ -149,6 +149,20 @@ class Wharf:
         keys = credential.Credential(access_key or self.access_key, secret_key or self.secret_key)
         return ckafka_client.CkafkaClient(keys, region, profile)
 
+    def vpc(self, access_key=None, secret_key=None, sign_method=None, method="POST", region="ap-guangzhou"):
+        """Tencent's own client for VPC."""
+        from tencentcloud.common import credential
+        from tencentcloud.common.profile.client_profile import ClientProfile
+        from tencentcloud.common.profile.http_profile import HttpProfile
+        from tencentcloud.vpc.v20170312 import vpc_client
+
+        profile = ClientProfile(httpProfile=HttpProfile(
+            protocol=self.url.split("://")[0], endpoint=self.address, reqTimeout=60, reqMethod=method))
+        if sign_method:
+            profile.signMethod = sign_method
+        keys = credential.Credential(access_key or self.access_key, secret_key or self.secret_key)
+        return vpc_client.VpcClient(keys, region, profile)
+
     def nas(self, access_key=None, secret_key=None, signature_algorithm=None, region="cn-hangzhou", ca=None):
         """Alibaba's own client for NAS."""
         from alibabacloud_nas20170626.client import Client

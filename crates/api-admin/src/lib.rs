@@ -55,6 +55,8 @@ const ACTIONS: &[&str] = &[
     "ListAccounts",
     "CreateAccount",
     "SetAccountActive",
+    "IssueToken",
+    "RevokeTokens",
     "GetReceipt",
     "VerifyReceipt",
     "ListPipelines",
@@ -70,6 +72,8 @@ const ACTIONS: &[&str] = &[
     "GetDead",
     "ReplayDead",
     "DropDead",
+    "ListFlowLogs",
+    "GetFlowLog",
 ];
 
 #[async_trait]
@@ -118,6 +122,8 @@ impl Door for AdminDoor {
             "ListAccounts" => reply(&ops::accounts::list(c).await?),
             "CreateAccount" => reply(&ops::accounts::create(c, decode(call.params)?).await?),
             "SetAccountActive" => reply(&ops::accounts::set_active(c, decode(call.params)?).await?),
+            "IssueToken" => reply(&ops::accounts::issue_token(c, decode(call.params)?).await?),
+            "RevokeTokens" => reply(&ops::accounts::revoke_tokens(c, decode(call.params)?).await?),
             "GetReceipt" => reply(&ops::receipts::get(c, decode(call.params)?).await?),
             "VerifyReceipt" => reply(&ops::receipts::verify(c, decode(call.params)?).await?),
             _ => self.call_pipelines(call).await,
@@ -128,7 +134,7 @@ impl Door for AdminDoor {
 impl AdminDoor {
     async fn call_pipelines(&self, call: Call) -> Outcome {
         use ops::pipelines::Order;
-        use ops::{dead, pipelines};
+        use ops::{dead, flow_logs, pipelines};
         let c = &self.control;
         match call.action.as_str() {
             "ListPipelines" => reply(&pipelines::list(c, decode(call.params)?).await?),
@@ -142,6 +148,8 @@ impl AdminDoor {
             "DeleteConnection" => {
                 pipelines::delete_connection(c, decode(call.params)?).await.map(|()| Reply::empty())
             }
+            "ListFlowLogs" => reply(&flow_logs::list(c, decode(call.params)?).await?),
+            "GetFlowLog" => reply(&flow_logs::get(c, decode(call.params)?).await?),
             "ListDead" => reply(&dead::list(c, decode(call.params)?).await?),
             "GetDead" => reply(&dead::get(c, decode(call.params)?).await?),
             "ReplayDead" => reply(&dead::replay(c, decode(call.params)?).await?),

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod dead;
+pub mod flow_logs;
 pub mod flows;
 pub mod pipelines;
 pub mod receipts;

@@ -203,6 +203,7 @@ pub fn account(a: &Account) -> AccountView {
         app_id: a.app_id.clone(),
         operator: a.operator,
         active: a.active,
+        tokens: a.tokens.len(),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The JSON of the operator's door. The command line reads the same types.
 
+mod flow_logs;
 mod pipelines;
 
 use model::{Ledger, Tally};
 use serde::{Deserialize, Serialize};
 
+pub use flow_logs::{FlowLogView, FlowLogs};
 pub use pipelines::{
     ConnectionView, Connections, DeadLetters, DeadView, EndView, PipelineView, Pipelines, Touched,
 };
@@ -258,6 +260,9 @@ pub struct AccountView {
     pub operator: bool,
     /// Not switched off.
     pub active: bool,
+    /// How many access tokens it has.
+    #[serde(default)]
+    pub tokens: usize,
 }
 
 /// A receipt.
@@ -347,6 +352,24 @@ pub struct TaskEvents {
     pub total: u64,
     /// How many of them, all older than those that are kept, were dropped.
     pub dropped: u64,
+}
+
+/// Answer of `IssueToken`: the only time a token is told. No `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TokenView {
+    /// Account.
+    pub id: String,
+    /// The token.
+    pub token: String,
+}
+
+/// Answer of `RevokeTokens`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevokedTokens {
+    /// Account.
+    pub id: String,
+    /// How many there were.
+    pub revoked: usize,
 }
 
 /// Answer of `ListAccounts`.

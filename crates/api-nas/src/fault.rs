@@ -274,7 +274,16 @@ fn noun_not_found(noun: Noun) -> Fault {
         | Noun::Connection
         | Noun::Topic
         | Noun::Record
-        | Noun::DeadLetter => task_not_found(),
+        | Noun::DeadLetter
+        | Noun::FlowLog
+        | Noun::Network
+        | Noun::Stream
+        | Noun::Partition
+        | Noun::App
+        | Noun::Checkpoint
+        | Noun::Tag
+        | Noun::Database
+        | Noun::Table => task_not_found(),
         Noun::Directory => not_found("FileSystemPath", "directory"),
         Noun::ListFile => not_found("TransferFileListPath", "file list"),
         Noun::Account => Fault::new(404, "InvalidAccount.NotFound", "The specified account does not exist."),

@@ -106,7 +106,7 @@ pub enum Reply {
         /// Content type of the body.
         content_type: &'static str,
         /// The body.
-        body: Vec<u8>,
+        body: Bytes,
     },
     /// One of the above with a header of ours (`x-wharf-…`): what the vendor's model has no field for.
     Noted {
@@ -237,6 +237,11 @@ pub trait Door: Send + Sync {
     /// REST doors (Huawei): the action that a method and path name, or `None` for no such API.
     fn route(&self, _method: &http::Method, _path: &str) -> Option<&'static str> {
         None
+    }
+
+    /// REST doors: does this action read its body itself? Then [`Call::params`] stays empty, and no JSON is built of it.
+    fn takes_raw(&self, _action: &str) -> bool {
+        false
     }
 
     /// Answers one call. It may be dropped when the server stops and the grace is over.

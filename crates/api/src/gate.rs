@@ -47,7 +47,7 @@ impl Default for Limits {
         Self {
             tencent_body: 10 << 20,
             alibaba_body: 8 << 20,
-            huawei_body: 6 << 20,
+            huawei_body: 8 << 20,
             json_depth: 64,
             headers: 100,
             head_bytes: 128 << 10,
@@ -213,6 +213,10 @@ impl Gate {
                 open(door.as_ref(), call, &wrapping.request_id).await
             }
             Err(fault) => Err(fault),
+        };
+        let outcome = match outcome {
+            Err(fault) if cloud == Cloud::Huawei && fault == Fault::internal() => Err(huawei::internal()),
+            outcome => outcome,
         };
         seen.log(&outcome, started, &wrapping.request_id, source);
         envelope::answer(cloud, &outcome, &wrapping)

@@ -412,6 +412,20 @@ impl KafkaAdmin {
     /// # Errors
     /// `NotFound`, `Unacceptable` (too large, too many), `Denied`, `Unavailable`: then some may be written and some not.
     pub fn produce(&self, topic: &str, records: &[RecordRef<'_>], wait: Duration) -> Result<Vec<(i32, i64)>> {
+        self.produce_to(topic, None, records, wait)
+    }
+
+    /// The same, all into one partition.
+    ///
+    /// # Errors
+    /// As [`produce`](Self::produce).
+    pub fn produce_to(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        records: &[RecordRef<'_>],
+        wait: Duration,
+    ) -> Result<Vec<(i32, i64)>> {
         if records.len() > RECORDS {
             return Err(Error::new(ErrorKind::Unacceptable, format!("more than {RECORDS} records at once")));
         }
@@ -419,7 +433,7 @@ impl KafkaAdmin {
         let handle = self.handle(topic)?;
         let mut calls = self.producing.lock().unwrap_or_else(PoisonError::into_inner);
         *calls = calls.wrapping_add(1);
-        let sent = self.send(&handle, records, *calls << TAG_BITS, wait);
+        let sent = self.send((&handle, partition), records, *calls << TAG_BITS, wait);
         if sent.is_err() {
             // Nothing of this call may be written after it has failed: the caller may try again.
             self.client.purge();
@@ -433,14 +447,14 @@ impl KafkaAdmin {
 
     fn send(
         &self,
-        handle: &Topic,
+        (handle, partition): (&Topic, Option<i32>),
         records: &[RecordRef<'_>],
         call: usize,
         wait: Duration,
     ) -> Result<Vec<(i32, i64)>> {
         for (index, record) in records.iter().enumerate() {
             let outgoing = Outgoing {
-                partition: None,
+                partition,
                 key: record.key,
                 value: record.value,
                 timestamp_ms: record.timestamp_ms,

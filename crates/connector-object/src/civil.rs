@@ -61,6 +61,14 @@ fn seconds(date: (i64, i64, i64), clock: &[u8]) -> Option<i64> {
     fits.then(|| days_from_civil(year, month, day) * 86_400 + h * 3600 + m * 60 + s)
 }
 
+/// The seconds since the epoch of a date that exists.
+pub(crate) fn to_seconds(c: Civil) -> Option<i64> {
+    let fits = c.hour < 24 && c.minute < 60 && c.second < 60;
+    let clock = i64::from(c.hour) * 3600 + i64::from(c.minute) * 60 + i64::from(c.second);
+    let at = days_from_civil(c.year, i64::from(c.month), i64::from(c.day)) * 86_400 + clock;
+    (fits && from_seconds(at) == c).then_some(at)
+}
+
 /// `2026-11-22T10:11:12Z`, with an optional fraction and an optional `+hh:mm`; ns since the epoch.
 pub(crate) fn parse_iso(text: &str) -> Option<i64> {
     let b = text.as_bytes();

@@ -41,5 +41,6 @@ pub use ops::bucket::Bucket;
 pub use ops::list::{ListPage, ListQuery, ListedObject};
 pub use ops::multipart::{FoundPart, FoundUpload};
 pub use ops::object::{Condition, ObjectHead, PutOutcome};
-pub use records::{check_connection, check_sink, probe, sink};
+pub use ops::whole::PartedUpload;
+pub use records::{check_connection, check_sink, error_directory, probe, sink, site};
 pub use tree::ObjectTree;

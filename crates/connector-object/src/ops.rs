@@ -4,3 +4,4 @@ pub(crate) mod bucket;
 pub(crate) mod list;
 pub(crate) mod multipart;
 pub(crate) mod object;
+pub(crate) mod whole;

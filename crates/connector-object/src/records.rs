@@ -27,7 +27,11 @@
 //! the byte budget: a reserve (a sixteenth of the budget, 1 to 16 MiB) and more as long as there is some. When the budget or the sink's own
 //! room (a quarter of the budget, 8 to 256 MiB) is used up, the largest open object is sent, or closed early when it is too small for a
 //! part. So hundreds of quiet splits cost smaller objects rather than memory.
+//!
+//! Dump tasks have a sink of their own in [`dump`], and an error directory in [`errors`].
 
+mod dump;
+mod errors;
 mod format;
 mod naming;
 mod object;
@@ -37,5 +41,6 @@ mod sink;
 mod store;
 mod writer;
 
-pub use options::{check_connection, check_sink};
+pub use errors::error_directory;
+pub use options::{check_connection, check_sink, site};
 pub use sink::{probe, sink};

@@ -11,6 +11,7 @@
 //! (their futures need not be `Send`). One lane of a pipeline is one source and one sink; lanes share nothing, and a
 //! split is with one lane at a time. [`conformance`] is the suite that every sink runs.
 
+mod aside;
 mod batch;
 mod book;
 pub mod conformance;
@@ -18,6 +19,7 @@ mod sink;
 mod source;
 mod tray;
 
+pub use aside::{Aside, ErrorDirectory};
 pub use batch::{Batch, BatchBuilder, Headers, RecordRef, Split};
 pub use book::{Account, Books, Mark, Unit};
 pub use sink::{

@@ -14,6 +14,10 @@ use crate::{Control, Error, ErrorKind, GivenKey, NewAccount, Noun, Result};
 /// another server over the same PostgreSQL after this time.
 const KEPT: Duration = Duration::from_secs(10);
 
+/// Tokens of one account at most, and the lengths that they may have.
+const MAX_TOKENS: usize = 16;
+const TOKEN: std::ops::RangeInclusive<usize> = 16..=8192;
+
 /// Keys that are kept at most.
 const MAX_KEPT: usize = 4096;
 
@@ -60,6 +64,58 @@ impl Control {
         Ok(Some((account, secret)))
     }
 
+    /// The account that an access token belongs to, also one that is switched off. Tokens are looked up by their
+    /// digest, so how long that takes tells nothing of them.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn account_by_token(&self, token: &str) -> Result<Option<Account>> {
+        if !TOKEN.contains(&token.len()) {
+            return Ok(None);
+        }
+        Ok(self.0.store.account_by_token(&digest(token)).await?)
+    }
+
+    /// Makes an access token for an account. It is returned this once; only its digest is kept.
+    ///
+    /// # Errors
+    /// `NotFound(Account)`; `LimitExceeded`; `Denied` for an account that the configuration declares: its tokens are
+    /// declared there.
+    pub async fn issue_token(&self, id: &AccountId) -> Result<String> {
+        let mut account = self.changeable_tokens(id).await?;
+        if account.tokens.len() >= MAX_TOKENS {
+            let words = format!("an account has {MAX_TOKENS} tokens at most: revoke them first");
+            return Err(Error::new(ErrorKind::LimitExceeded, words));
+        }
+        let token = format!("wharf-{}", self.0.random.alphanumeric(48));
+        account.tokens.push(digest(&token));
+        self.write(&account).await?;
+        Ok(token)
+    }
+
+    /// Makes all access tokens of an account worthless. Says how many there were.
+    ///
+    /// # Errors
+    /// `NotFound(Account)`; `Denied` as for [`Control::issue_token`].
+    pub async fn revoke_tokens(&self, id: &AccountId) -> Result<usize> {
+        let mut account = self.changeable_tokens(id).await?;
+        let n = account.tokens.len();
+        account.tokens.clear();
+        self.write(&account).await?;
+        Ok(n)
+    }
+
+    async fn changeable_tokens(&self, id: &AccountId) -> Result<Account> {
+        let known = self.0.store.account(id).await?;
+        let account = known.ok_or_else(|| Error::not_found(Noun::Account, id))?;
+        match account.declared {
+            Declared::Now => {
+                Err(Error::new(ErrorKind::Denied, "this account's tokens are declared in wharf.toml"))
+            }
+            _ => Ok(account),
+        }
+    }
+
     /// All accounts.
     ///
     /// # Errors
@@ -90,6 +146,7 @@ impl Control {
             operator: new.operator,
             active: true,
             declared: Declared::Never,
+            tokens: digests(&new.tokens)?,
             created: self.now(),
         };
         self.0.store.insert_account(&account).await.map_err(|e| match e.kind() {
@@ -122,6 +179,7 @@ impl Control {
         check_name(&new.name)?;
         account.access_key_id.clone_from(&key.access_key_id);
         account.secret = self.0.seal.seal(Purpose::AccountSecret, &key.secret);
+        account.tokens = digests(&new.tokens)?;
         account.name = new.name;
         account.operator = new.operator;
         // What an operator switched off stays off; what only its absence did comes back.
@@ -184,6 +242,28 @@ fn digits(random: &Random, n: usize) -> String {
     }
     text.truncate(n);
     text
+}
+
+/// What is kept of a token. Tokens are long and random, so a plain digest gives nothing away.
+fn digest(token: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, b| {
+        use std::fmt::Write as _;
+        let _ = write!(hex, "{b:02x}");
+        hex
+    })
+}
+
+fn digests(tokens: &[crate::GivenToken]) -> Result<Vec<String>> {
+    if tokens.len() > MAX_TOKENS {
+        let words = format!("an account has {MAX_TOKENS} tokens at most");
+        return Err(Error::new(ErrorKind::Invalid, words).field("tokens"));
+    }
+    if tokens.iter().any(|t| !TOKEN.contains(&t.0.len()) || !t.0.bytes().all(|b| b.is_ascii_graphic())) {
+        let words = "a token has 16 to 8192 printable ascii characters";
+        return Err(Error::new(ErrorKind::Invalid, words).field("tokens"));
+    }
+    Ok(tokens.iter().map(|t| digest(&t.0)).collect())
 }
 
 fn check_key(key: &GivenKey) -> Result<()> {

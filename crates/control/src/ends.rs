@@ -91,6 +91,14 @@ pub(crate) fn copy_of(f: &OnFailure) -> Option<&PipelineEnd> {
     }
 }
 
+/// The error directory of a pipeline.
+pub(crate) fn aside_of(f: &OnFailure) -> Option<&PipelineEnd> {
+    match f {
+        OnFailure::Aside { to, .. } => Some(to),
+        _ => None,
+    }
+}
+
 /// The same options with one more field, if it is not there.
 pub(crate) fn with_option(options: &str, field: &str, value: Value) -> String {
     match serde_json::from_str::<Map<String, Value>>(options) {
@@ -132,7 +140,16 @@ impl Control {
             return Ok(made(end.address.clone(), end.secret.clone()));
         }
         match end.kind {
+            // The server's own.
             EndKind::Kafka | EndKind::Http => Ok(made(String::new(), None)),
+            EndKind::Iceberg => match staging_bucket(&end.options) {
+                None => Ok(made(String::new(), None)),
+                // Its own lakehouse has no store, but what is staged has.
+                Some(bucket) => {
+                    let store = self.resolve_bucket(&bucket).await?;
+                    Ok(made(format!(r#"{{"s3":{}}}"#, store_address(&store)), store.secret))
+                }
+            },
             EndKind::Bucket => {
                 let missing = || Error::new(ErrorKind::Invalid, "the options of a bucket name none");
                 let store = self.resolve_bucket(&bucket_named(&end.options).ok_or_else(missing)?).await?;
@@ -183,6 +200,13 @@ fn check_kind(found: &Connection, kind: EndKind) -> Result<()> {
 }
 
 /// The bucket connector's JSON for an object store of the catalogue.
+/// The bucket that an Iceberg end's files are staged in.
+fn staging_bucket(options: &str) -> Option<String> {
+    let options: Value = serde_json::from_str(options).ok()?;
+    let rest = options.get("staging")?.as_str()?.strip_prefix("s3://")?;
+    rest.split('/').next().filter(|b| !b.is_empty()).map(str::to_owned)
+}
+
 fn store_address(s: &model::ObjectStore) -> String {
     let dialect = match s.dialect {
         model::Dialect::S3 => "s3",

@@ -35,6 +35,24 @@ pub enum Noun {
     Record,
     /// A dead letter.
     DeadLetter,
+    /// A stream of the DIS API.
+    Stream,
+    /// A partition of a stream.
+    Partition,
+    /// An application that reads streams.
+    App,
+    /// A checkpoint of an application.
+    Checkpoint,
+    /// A tag.
+    Tag,
+    /// A database of tables.
+    Database,
+    /// A table.
+    Table,
+    /// A flow log.
+    FlowLog,
+    /// A network resource of the catalogue.
+    Network,
 }
 
 impl Noun {
@@ -57,6 +75,15 @@ impl Noun {
             Self::Topic => "topic",
             Self::Record => "record",
             Self::DeadLetter => "dead letter",
+            Self::Stream => "stream",
+            Self::Partition => "partition",
+            Self::App => "app",
+            Self::Checkpoint => "checkpoint",
+            Self::Tag => "tag",
+            Self::Database => "database",
+            Self::Table => "table",
+            Self::FlowLog => "flow log",
+            Self::Network => "network resource",
         }
     }
 }

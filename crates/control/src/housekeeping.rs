@@ -24,6 +24,7 @@ impl Control {
         self.release_again().await?;
         let (pipelines_forgotten, letters_forgotten) = self.forget_ended(now).await?;
         let syncs = self.reconcile_if_due(now).await?;
+        self.look_after_dis().await?;
         // Last, since it may walk long, and whatever becomes of it the rest of the upkeep is done.
         let leftovers_removed = match self.sweep_leftovers().await {
             Ok(n) => n,

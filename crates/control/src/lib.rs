@@ -13,9 +13,12 @@ mod accounts;
 mod addresses;
 mod connections;
 mod dead;
+mod dis;
+mod dumps;
 mod ends;
 mod error;
 mod filesets;
+mod flow_logs;
 mod flows;
 mod folder;
 mod housekeeping;
@@ -37,21 +40,25 @@ mod verify;
 mod whose;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use addresses::{host_of, store_for_bucket};
+pub use dis::{DisChange, DisLimits, DisPlace, DisRecord, DisRefusal, NewDisStream};
+pub use dumps::{DumpPart, NewDump, dump_name};
 pub use error::{Error, ErrorKind, Noun, Result};
 pub use model::Plan;
 pub use nouns::{
     Caller, ClusterRef, ConnectionChange, ConnectionFilter, FetchedRecord, FilesetChange, FlowChange,
-    GivenKey, GroupOffset, Limits, Live, NewAccount, NewConnection, NewFileset, NewFlow, NewPipeline,
-    NewRecord, NewTask, NewTopic, PipelineChange, PipelineFilter, Produced, SyncKind, TopicChange,
-    TopicFilter, Transformed, Upkeep, Usage, Verification,
+    FlowLogChange, FlowLogFilter, FlowLogOrder, GivenKey, GivenToken, GroupOffset, Limits, Live, NewAccount,
+    NewConnection, NewFileset, NewFlow, NewFlowLog, NewPipeline, NewRecord, NewTask, NewTopic,
+    PipelineChange, PipelineFilter, Produced, SyncKind, TagFilter, TopicChange, TopicFilter, Transformed,
+    Upkeep, Usage, Verification,
 };
 pub use pipelines::{datahub_id, pipeline_of};
 pub use receipts::ReportAccess;
 pub use seams::{
-    Cluster, ClusterTopic, Dispatch, NoStreams, PartitionEnds, ReachedEnd, Streams, TopicConfig, Trees,
+    Cluster, ClusterTopic, Dispatch, LogPiece, LogRecord, NoObservers, NoStreams, Observers, PartitionEnds,
+    ReachedEnd, Streams, TopicConfig, Trees, WantedNetwork,
 };
 pub use store::{DeadFilter, DeadId, DeadTotals, EventsFrom, FlowFilter, Page, Span, TaskEvents, TaskFilter};
 pub use sync::Synced;
@@ -87,16 +94,28 @@ pub struct Control(Arc<Inner>);
 struct Inner {
     parts: Parts,
     streams: Arc<dyn Streams>,
+    /// Known once they are up.
+    observers: OnceLock<Arc<dyn Observers>>,
     keys: accounts::Keys,
     tokens: idempotency::Tokens,
     at_work: filesets::AtWork,
     counts: usage::Counts,
     plans: tokio::sync::Semaphore,
     rates: messages::Rates,
+    dis: dis::Desk,
     /// When syncs were looked after last.
     synced: std::sync::Mutex<Timestamp>,
     verifications: Arc<tokio::sync::Semaphore>,
     swept: sweep::Swept,
+}
+
+impl Inner {
+    fn observers(&self) -> &dyn Observers {
+        match self.observers.get() {
+            Some(observers) => observers.as_ref(),
+            None => &NoObservers,
+        }
+    }
 }
 
 impl std::ops::Deref for Inner {
@@ -119,16 +138,23 @@ impl Control {
         Self(Arc::new(Inner {
             parts,
             streams,
+            observers: OnceLock::new(),
             keys: accounts::Keys::default(),
             tokens: idempotency::Tokens::default(),
             at_work: filesets::AtWork::default(),
             counts: usage::Counts::default(),
             plans: tokio::sync::Semaphore::new(plan::AT_ONCE),
             rates: messages::Rates::default(),
+            dis: dis::Desk::default(),
             synced: std::sync::Mutex::default(),
             verifications: Arc::new(tokio::sync::Semaphore::new(verify::AT_ONCE_OF_ALL)),
             swept: sweep::Swept::default(),
         }))
+    }
+
+    /// Tells who observes network resources. The first word counts; without it no resource is known.
+    pub fn set_observers(&self, observers: Arc<dyn Observers>) {
+        let _ = self.0.observers.set(observers);
     }
 
     /// Time.
@@ -153,6 +179,18 @@ impl Control {
     #[must_use]
     pub fn seal(&self, plain: &str) -> Sealed {
         self.0.seal.seal(Purpose::Credentials, plain)
+    }
+
+    /// Vouches for a text that a client keeps for us (a cursor): a tag that only this server's master key makes.
+    #[must_use]
+    pub fn tag(&self, usage: &'static str, text: &[u8]) -> Vec<u8> {
+        ring::hmac::sign(&self.0.seal.mac_key(usage), text).as_ref().to_vec()
+    }
+
+    /// Is this the tag of the text? Compared in constant time.
+    #[must_use]
+    pub fn check_tag(&self, usage: &'static str, text: &[u8], tag: &[u8]) -> bool {
+        ring::hmac::verify(&self.0.seal.mac_key(usage), text, tag).is_ok()
     }
 
     fn now(&self) -> Timestamp {

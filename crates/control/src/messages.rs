@@ -204,7 +204,7 @@ impl Control {
             Transformed::Made(made) => Ok(Fate::Written(made)),
             Transformed::Filtered => Ok(Fate::Filtered),
             Transformed::Failed(reason) => match p.on_failure {
-                OnFailure::Block => {
+                OnFailure::Aside { .. } | OnFailure::Block => {
                     let message = format!("the transform can't take a message: {reason}");
                     Err(Error::new(ErrorKind::Invalid, message).field("messages"))
                 }

@@ -1,5 +1,6 @@
 //! What is handed in and out beside the model's nouns.
 
+mod flow_logs;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -9,13 +10,14 @@ use model::{
     Quota, Sealed, TaskId, TaskKind, TransferSpec,
 };
 
+pub use flow_logs::{FlowLogChange, FlowLogFilter, FlowLogOrder, NewFlowLog, TagFilter};
 pub use streams::{
     ClusterRef, ConnectionChange, ConnectionFilter, FetchedRecord, GroupOffset, NewConnection, NewPipeline,
     NewRecord, NewTopic, PipelineChange, PipelineFilter, Produced, SyncKind, TopicChange, TopicFilter,
     Transformed,
 };
 
-pub(crate) use streams::SYNC;
+pub(crate) use streams::{DUMP, SYNC};
 
 /// Who asks. Reads and changes are limited to the account's own flows, tasks and filesets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub struct Limits {
     pub connections_per_account: u32,
     /// Topics of one account.
     pub topics_per_account: u32,
+    /// Flow logs of one account.
+    pub flow_logs_per_account: u32,
     /// Seconds that a deleted pipeline can be read, and dead letters that are done with.
     pub deleted_pipeline_seconds: u64,
     /// Messages of one `send_messages`, and bytes of all of them.
@@ -77,6 +81,8 @@ pub struct Limits {
     pub verified_names: u64,
     /// Seconds after which what interrupted tasks left at their destinations is removed; 0 = never.
     pub sweep_after_seconds: u64,
+    /// Those of the DIS API.
+    pub dis: crate::DisLimits,
 }
 
 impl Default for Limits {
@@ -96,10 +102,12 @@ impl Default for Limits {
             pipelines_per_account: 150,
             connections_per_account: 150,
             topics_per_account: 1000,
+            flow_logs_per_account: 100,
             deleted_pipeline_seconds: 24 * 3600,
             messages_per_call: (500, 8 * 1024 * 1024),
             verified_names: 4_000_000,
             sweep_after_seconds: 7 * 24 * 3600,
+            dis: crate::DisLimits::default(),
         }
     }
 }
@@ -278,6 +286,18 @@ pub struct NewAccount {
     pub operator: bool,
     /// Access key id and secret that are given (configuration, demo).
     pub key: Option<GivenKey>,
+    /// Access tokens that are given (configuration). Only their digests are kept.
+    pub tokens: Vec<GivenToken>,
+}
+
+/// An access token that is given rather than made. It can't be printed.
+#[derive(Clone)]
+pub struct GivenToken(pub String);
+
+impl std::fmt::Debug for GivenToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GivenToken(…)")
+    }
 }
 
 /// An access key that is given rather than made.

@@ -8,10 +8,11 @@ use serde_json::Value;
 use store::{PipelineNeeds, PipelineOrder};
 
 use crate::ends::{
-    KafkaSink, KafkaSource, check_name, check_words, copy_of, page_of, refuse_problems, taken, with_option,
+    KafkaSink, KafkaSource, aside_of, check_name, check_words, copy_of, page_of, refuse_problems, taken,
+    with_option,
 };
 use crate::flows::check_attributes;
-use crate::nouns::SYNC;
+use crate::nouns::{DUMP, SYNC};
 use crate::{
     Caller, Control, Error, ErrorKind, NewPipeline, NewRecord, Noun, PipelineChange, PipelineFilter, Result,
     SyncKind, Transformed,
@@ -52,14 +53,25 @@ impl Control {
     /// `Exists(Pipeline)` the name is taken; `NotFound(Connection | Topic | Bucket)`; `Invalid`, with `field` `source`, `sink`,
     /// `transform`, `name`, …; `LimitExceeded`; `Unsupported` a connection of a product without a connector.
     pub async fn create_pipeline(&self, c: &Caller, new: NewPipeline) -> Result<Pipeline> {
-        let mut p = self.checked_pipeline(c, new)?;
+        let p = self.checked_pipeline(c, new)?;
         self.check_ends(c, &p).await?;
         self.refuse_taken_pipeline(&p).await?;
         self.refuse_unnamed(c, &p).await?;
         self.check_topics(c, &p).await?;
         let worked = is_worked(&p);
         let topics = self.needed_topics(c, &p).await?;
-        let needs = PipelineNeeds { worked, topics, per_account: self.0.limits.pipelines_per_account };
+        let needs = PipelineNeeds { worked, topics, ..self.needs() };
+        self.store_pipeline(p, needs).await
+    }
+
+    /// What every pipeline needs.
+    pub(crate) fn needs(&self) -> PipelineNeeds {
+        let per_account = self.0.limits.pipelines_per_account;
+        PipelineNeeds { worked: true, per_account, ..PipelineNeeds::default() }
+    }
+
+    /// Stores a checked pipeline and starts it.
+    pub(crate) async fn store_pipeline(&self, mut p: Pipeline, needs: PipelineNeeds) -> Result<Pipeline> {
         for _ in 0..4 {
             match self.0.store.insert_pipeline(&p, &needs).await {
                 Ok(()) => {
@@ -98,7 +110,7 @@ impl Control {
         }
     }
 
-    fn checked_pipeline(&self, c: &Caller, new: NewPipeline) -> Result<Pipeline> {
+    pub(crate) fn checked_pipeline(&self, c: &Caller, new: NewPipeline) -> Result<Pipeline> {
         let mut p = Pipeline {
             id: self.new_pipeline_id(),
             account: c.account.clone(),
@@ -123,6 +135,7 @@ impl Control {
             deleted: None,
         };
         p.attributes.remove(SYNC);
+        p.attributes.remove(DUMP);
         if let Some(sync) = new.sync {
             self.make_sync(&mut p, sync)?;
         }
@@ -158,10 +171,14 @@ impl Control {
         if p.bytes_per_s == Some(0) || p.records_per_s == Some(0) {
             return refuse("a rate of 0 moves nothing: pause the pipeline instead", "rate");
         }
-        let ends = [Some(&p.source), Some(&p.sink), copy_of(&p.on_failure), copy_of(&p.on_refusal)];
+        let aside = aside_of(&p.on_refusal);
+        let ends = [Some(&p.source), Some(&p.sink), copy_of(&p.on_failure), copy_of(&p.on_refusal), aside];
         let long = |e: &PipelineEnd| e.options.len() > MAX_TEXT || e.address.len() > MAX_TEXT;
         if ends.into_iter().flatten().any(long) || p.transform.as_ref().is_some_and(|t| t.len() > MAX_TEXT) {
             return Err(Error::new(ErrorKind::LimitExceeded, "the options or the transform are too long"));
+        }
+        if aside_of(&p.on_failure).is_some() || (aside.is_some() && p.transform.is_some()) {
+            return refuse("an error directory takes records as they were read: no transform", "on_refusal");
         }
         if p.sink.kind == EndKind::Http {
             return refuse("nothing can be written to an HTTP source", "sink");
@@ -180,7 +197,7 @@ impl Control {
     }
 
     /// Everything that can be checked without asking the systems behind the ends.
-    async fn check_ends(&self, c: &Caller, p: &Pipeline) -> Result<()> {
+    pub(crate) async fn check_ends(&self, c: &Caller, p: &Pipeline) -> Result<()> {
         let streams = &self.0.streams;
         if p.source.kind != EndKind::Http {
             let problems = streams.check_source(p.source.kind, &p.source.options);
@@ -197,6 +214,10 @@ impl Control {
                 }
                 self.check_end(c, (copy, field), problems).await?;
             }
+        }
+        if let Some(aside) = aside_of(&p.on_refusal) {
+            let problems = streams.check_sink(aside.kind, &aside.options);
+            self.check_end(c, (aside, "on_refusal"), problems).await?;
         }
         match &p.transform {
             Some(text) => refuse_problems(&streams.check_transform(text), "transform"),
@@ -217,7 +238,7 @@ impl Control {
         refuse_problems(&problems, field)
     }
 
-    async fn refuse_taken_pipeline(&self, p: &Pipeline) -> Result<()> {
+    pub(crate) async fn refuse_taken_pipeline(&self, p: &Pipeline) -> Result<()> {
         let all = self.0.store.pipelines(Some(&p.account)).await?;
         if all.iter().any(|o| o.name == p.name && o.id != p.id && o.status != PipelineStatus::Deleting) {
             let message = format!("a pipeline with the name {} exists already", p.name);
@@ -373,7 +394,7 @@ impl Control {
         }
     }
 
-    async fn order(&self, id: &PipelineId, order: PipelineOrder) -> Result<Pipeline> {
+    pub(crate) async fn order(&self, id: &PipelineId, order: PipelineOrder) -> Result<Pipeline> {
         let p = self.0.store.order_pipeline(id, order, self.now()).await.map_err(|e| match e.kind() {
             store::ErrorKind::NotFound => Error::not_found(Noun::Pipeline, id),
             _ => e.into(),
@@ -407,6 +428,7 @@ impl PipelineFilter {
                 || ["Source", "Target"].iter().any(|k| p.attributes.get(*k) == Some(r))
         };
         self.search.as_ref().is_none_or(|s| p.name.contains(s.as_str()))
+            && (self.dumps || !p.attributes.contains_key(DUMP))
             && self.direction.is_none_or(|d| d == p.direction)
             && self.source_kind.is_none_or(|k| k == p.source.kind)
             && self.sink_kind.is_none_or(|k| k == p.sink.kind)
@@ -431,7 +453,7 @@ fn apply(p: &mut Pipeline, change: PipelineChange) {
     if let Some(rate) = change.records_per_s {
         p.records_per_s = rate;
     }
-    for (key, value) in change.attributes.into_iter().filter(|(k, _)| k != SYNC) {
+    for (key, value) in change.attributes.into_iter().filter(|(k, _)| k != SYNC && k != DUMP) {
         match value {
             Some(value) => p.attributes.insert(key, value),
             None => p.attributes.remove(&key),

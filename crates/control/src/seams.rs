@@ -1,5 +1,6 @@
 //! What the binary plugs in: connectors and the engine. Control names neither.
 
+mod flow_logs;
 mod streams;
 
 use std::sync::Arc;
@@ -14,7 +15,10 @@ use model::{
 
 use crate::Live;
 
-pub use streams::{Cluster, ClusterTopic, NoStreams, PartitionEnds, ReachedEnd, Streams, TopicConfig};
+pub use flow_logs::{NoObservers, Observers, WantedNetwork};
+pub use streams::{
+    Cluster, ClusterTopic, LogPiece, LogRecord, NoStreams, PartitionEnds, ReachedEnd, Streams, TopicConfig,
+};
 
 /// Turns ends into trees.
 ///

@@ -42,6 +42,10 @@ impl Control {
             created: self.now(),
         };
         check_topic(&topic)?;
+        if topic.name.starts_with(crate::whose::STREAMS) {
+            let words = "topics whose names begin with `dis.` are streams";
+            return Err(Error::new(ErrorKind::Invalid, words).field("name"));
+        }
         // What lies there under this name is not ours. Asked before there is an entry, for one that stays must not take it over.
         let (names, own) = ([topic.name.clone()], Cluster::default());
         let found = self.0.streams.topics(&own, Some(&names));

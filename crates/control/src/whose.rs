@@ -4,7 +4,7 @@
 //! pipeline is made and when somebody looks into a topic. A topic belongs to the account that made it, through the products' API or
 //! through a pipeline that says `create`: both leave an entry, which stays when the pipeline goes. Others see no such topic. Names
 //! that begin with `__` are the cluster's and the server's. A topic without an entry was made by a Kafka client, which belongs to no account:
-//! everybody who may use the cluster may use it. The operator may do everything.
+//! everybody who may use the cluster may use it. A stream's topic (`dis.…`) belongs to the stream's account; such a name without a stream is nobody's. The operator may do everything.
 //!
 //! The cluster is meant by an end without a connection, and by the declared connection that stands for it (its address is
 //! empty, or is the one that the configuration gives for the server's topics).
@@ -18,6 +18,9 @@ use crate::{Caller, Cluster, ClusterTopic, Control, Error, ErrorKind, NewTopic, 
 const KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Most partitions of the products' topics.
 const MAX_PARTITIONS: u32 = 500;
+
+/// How the topics of streams begin; no other topic is made under such a name.
+pub(crate) const STREAMS: &str = "dis.";
 
 /// Names that belong to no account.
 fn is_reserved(name: &str) -> bool {
@@ -100,6 +103,9 @@ impl Control {
 
     /// The entry of a topic of the own cluster that the caller may use; `None` = it has none, and is everybody's.
     pub(crate) async fn usable(&self, c: &Caller, name: &str) -> Result<Option<String>> {
+        if !self.may_use_stream(c, name).await? {
+            return Err(Error::not_found(Noun::Topic, name));
+        }
         match self.0.store.topic(name).await? {
             _ if is_reserved(name) && !c.operator => Err(Error::not_found(Noun::Topic, name)),
             // An id is no name there.
@@ -133,8 +139,21 @@ impl Control {
         }
         let entries = self.0.store.topics().await?;
         let foreign = |name: &str| entries.iter().any(|o| o.name == name && !c.may_see(&o.account));
-        found.retain(|t| !is_reserved(&t.name) && !foreign(&t.name));
+        let streams = self.0.store.dis_streams().await?;
+        let mine = |name: &str| streams.iter().any(|s| s.topic == name && c.may_see(&s.account));
+        found.retain(|t| {
+            !is_reserved(&t.name) && !foreign(&t.name) && (!t.name.starts_with(STREAMS) || mine(&t.name))
+        });
         Ok(())
+    }
+
+    /// If this is a stream's topic: is it the caller's?
+    async fn may_use_stream(&self, c: &Caller, name: &str) -> Result<bool> {
+        if c.operator || !name.starts_with(STREAMS) {
+            return Ok(true);
+        }
+        let all = self.0.store.dis_streams().await?;
+        Ok(all.iter().any(|s| s.topic == name && c.may_see(&s.account)))
     }
 }
 

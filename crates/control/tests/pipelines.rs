@@ -421,7 +421,12 @@ async fn a_topic_that_a_pipeline_makes_stays_its_accounts() {
     old.id = PipelineId("task-00000000".into());
     old.name = "older".into();
     old.source = end(EndKind::Kafka, Some("ckafka-own"), r#"{"topics":["made","__wharf_positions"]}"#);
-    let needs = store::PipelineNeeds { worked: false, topics: vec![], per_account: 0 };
+    let needs = store::PipelineNeeds {
+        worked: false,
+        topics: vec![],
+        per_account: 0,
+        ..store::PipelineNeeds::default()
+    };
     h.store.insert_pipeline(&old, &needs).await.unwrap();
     looks().await;
     for p in ctl.pipelines(me, &PipelineFilter::default()).await.unwrap().0 {

@@ -7,6 +7,7 @@
 
 pub mod decide;
 pub mod dispatch;
+pub mod flow_log;
 pub mod journal;
 pub mod lanes;
 pub mod pipeline;

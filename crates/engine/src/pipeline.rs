@@ -6,6 +6,7 @@
 //!     feed    a thread: polls the source, obeys its lane, holds no more than its window and its leases
 //!     lane    a thread: stage (transform) → sink → settled marks → clerk, source
 //!       host, keeper   rule on refused records, keep originals at the desk
+//!       aside   puts what a failing destination could not take into an error directory
 //!     replay  a lane whose source is the desk
 //! ```
 //!
@@ -17,6 +18,7 @@
 //!
 //! **Neighbours.** Pipelines share the byte budget, of which each lane has a small share, and the store. No lock, no thread.
 
+mod aside;
 mod chain;
 mod clerk;
 mod feed;
@@ -32,6 +34,7 @@ mod stage;
 mod step;
 mod stored;
 mod supervisor;
+mod window;
 
 pub use chain::ChainStep;
 pub use live::{Live, Snapshot};

@@ -53,6 +53,8 @@ ids! {
     PipelineId,
     /// A connection: `resource-…`, or the identifier that `wharf.toml` gives one (`ckafka-…`).
     ConnectionId,
+    /// A flow log: `fl-…`.
+    FlowLogId,
 }
 
 /// Microseconds since the Unix epoch.

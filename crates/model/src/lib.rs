@@ -3,8 +3,10 @@
 //! No I/O, no clock (time is an argument), no serialisation: wire types stay in the doors, records in
 //! `store`. Secrets appear only as [`Sealed`] bytes.
 
+mod dis;
 mod event;
 mod flow;
+mod flow_log;
 mod ids;
 mod ledger;
 mod pipeline;
@@ -13,10 +15,16 @@ mod plan;
 mod task;
 mod transfer;
 
+pub use dis::{
+    AutoScale, CHANGES_KEPT, DisApp, DisCheckpoint, DisCounts, DisData, DisKind, DisPartition, DisStatus,
+    DisStream, DisStreamId, MAX_HASH, PartitionChange, PartitionState, hash_of,
+};
 pub use event::{Event, EventKind, MAX_MESSAGE, TaskEvent, presentable};
 pub use flow::{Flow, FlowStatus};
+pub use flow_log::{FlowLog, FlowLogState, LogTopic, LoggedTraffic, NetworkKind};
 pub use ids::{
-    AccountId, ConnectionId, FileSystemId, FilesetId, FlowId, ObjectStoreId, PipelineId, TaskId, Timestamp,
+    AccountId, ConnectionId, FileSystemId, FilesetId, FlowId, FlowLogId, ObjectStoreId, PipelineId, TaskId,
+    Timestamp,
 };
 pub use ledger::{Imbalance, Ledger, Outcome, Tally};
 pub use pipeline::{

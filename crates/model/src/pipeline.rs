@@ -24,12 +24,22 @@ pub enum EndKind {
     Bucket,
     /// A function called over HTTP.
     Function,
+    /// An Apache Iceberg table.
+    Iceberg,
 }
 
 impl EndKind {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Http, Self::Kafka, Self::Elastic, Self::ClickHouse, Self::Sql, Self::Bucket, Self::Function];
+    pub const ALL: [Self; 8] = [
+        Self::Http,
+        Self::Kafka,
+        Self::Elastic,
+        Self::ClickHouse,
+        Self::Sql,
+        Self::Bucket,
+        Self::Function,
+        Self::Iceberg,
+    ];
 
     /// Stable name used in records and at the operator's door.
     #[must_use]
@@ -42,6 +52,7 @@ impl EndKind {
             Self::Sql => "sql",
             Self::Bucket => "bucket",
             Self::Function => "function",
+            Self::Iceberg => "iceberg",
         }
     }
 
@@ -57,7 +68,7 @@ impl EndKind {
 pub struct PipelineEnd {
     /// Connector.
     pub kind: EndKind,
-    /// What it is reached through; `None` for the embedded broker, the server itself, a bucket of the catalogue.
+    /// What it is reached through; `None` for the embedded broker, the server itself, its own lakehouse, a bucket of the catalogue.
     pub connection: Option<ConnectionId>,
     /// How to reach it where no connection is named (an address in the request): the connector's JSON. Else empty.
     pub address: String,
@@ -85,6 +96,14 @@ pub enum OnFailure {
         retries: u32,
         /// Milliseconds between.
         interval_ms: u64,
+    },
+    /// It is put into an error directory, and so is what the destination could not take for too long. Only for records as they
+    /// were read, without a transform.
+    Aside {
+        /// The directory: a bucket end.
+        to: Box<PipelineEnd>,
+        /// Seconds that a failing destination is tried again before; `None` = for ever.
+        retry_s: Option<u64>,
     },
 }
 

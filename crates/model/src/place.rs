@@ -34,6 +34,8 @@ pub struct Account {
     pub active: bool,
     /// Does `wharf.toml` declare it?
     pub declared: Declared,
+    /// SHA-256 of its access tokens, in hex.
+    pub tokens: Vec<String>,
     /// When it was made.
     pub created: Timestamp,
 }

@@ -181,6 +181,6 @@ async fn refuse_if_needed(tx: &mut crate::db::Tx, kind: &str, name: &str) -> Res
     let sql = "SELECT COUNT(*) FROM pipeline_uses WHERE kind = $1 AND name = $2";
     match tx.row(sql, values![kind, name]).await?.map(|row| row.int(0)).transpose()?.unwrap_or(0) {
         0 => Ok(()),
-        n => Err(Error::new(ErrorKind::Conflict, format!("{name} is used by {n} pipelines"))),
+        n => Err(Error::new(ErrorKind::Conflict, format!("{name} is used by {n} pipelines or flow logs"))),
     }
 }

@@ -16,9 +16,11 @@
 mod connections;
 mod db;
 mod dead;
+mod dis;
 mod error;
 mod events;
 mod filter;
+mod flow_logs;
 mod flows;
 mod journal;
 mod pipeline_runs;
@@ -35,6 +37,7 @@ mod tasks;
 mod tokens;
 
 pub use dead::{DeadFilter, DeadId, DeadTotals, Queued};
+pub use dis::{DisMinute, WHOLE_STREAM};
 pub use error::{Error, ErrorKind, Result};
 pub use events::{EVENTS_KEPT, EventsFrom, TaskEvents};
 pub use filter::{FlowFilter, Page, Span, TaskFilter};

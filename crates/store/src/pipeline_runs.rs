@@ -137,6 +137,19 @@ impl Store {
         rows.iter().map(mark).collect()
     }
 
+    /// When each mark was written down last, by topic and partition; none = never since the pipeline was made.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn pipeline_moves(&self, id: &PipelineId) -> Result<Vec<(String, i32, Timestamp)>> {
+        let sql = "SELECT topic, part, moved FROM pipeline_marks WHERE pipeline = $1 AND moved > 0";
+        let rows = self.0.db.rows(sql, values![id.as_str()]).await?;
+        let one = |row: &crate::db::Row| {
+            Ok((row.text(0)?, i32::try_from(row.int(1)?).unwrap_or(i32::MAX), Timestamp(row.int(2)?)))
+        };
+        rows.iter().map(one).collect()
+    }
+
     /// Writes marks and account in one transaction, extends the lease, and tells what is wanted. A mark that is behind the stored
     /// one is left out.
     ///
@@ -154,10 +167,11 @@ impl Store {
         let mut tx = self.0.db.begin(Durability::Process).await?;
         let held = hold_pipeline(&mut tx, id, attempt, now).await?;
         for m in &e.marks {
-            let sql = "INSERT INTO pipeline_marks (pipeline, topic, part, next, mark) VALUES ($1, $2, $3, $4, $5) \
-                       ON CONFLICT (pipeline, topic, part) DO UPDATE SET next = excluded.next, mark = excluded.mark \
+            let sql = "INSERT INTO pipeline_marks (pipeline, topic, part, next, mark, moved) \
+                       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (pipeline, topic, part) DO UPDATE \
+                       SET next = excluded.next, mark = excluded.mark, moved = excluded.moved \
                        WHERE pipeline_marks.next <= excluded.next";
-            let row = values![id.as_str(), &*m.topic, i64::from(m.partition), m.next, &*m.text];
+            let row = values![id.as_str(), &*m.topic, i64::from(m.partition), m.next, &*m.text, now.0];
             tx.execute(sql, row).await?;
         }
         let sql = "UPDATE pipeline_state SET account = $2 WHERE pipeline = $1";

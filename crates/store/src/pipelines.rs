@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::{AccountId, Ledger, OnFailure, Pipeline, PipelineEnd, PipelineId, PipelineStatus, Timestamp};
 
 use crate::db::{Durability, Row, Tx, values};
+use crate::pipeline_runs::PipelineMark;
 use crate::places::refuse_if_full;
 use crate::records::{AccountBook, PipelineRecord, broken, decode, encode};
 use crate::{Error, ErrorKind, Result, Store};
@@ -21,6 +22,10 @@ pub struct PipelineNeeds {
     pub topics: Vec<String>,
     /// Pipelines that its account may have; 0 = no limit.
     pub per_account: u32,
+    /// The stream (of the DIS API) that it dumps, and how many dumps a stream may have.
+    pub stream: Option<(String, u32)>,
+    /// Where it begins, where that is known before its first run.
+    pub marks: Vec<PipelineMark>,
 }
 
 /// What a user wants of a pipeline.
@@ -134,6 +139,18 @@ impl Store {
         for t in &needs.topics {
             need(&mut tx, id, ("topic", t)).await?;
         }
+        if let Some((stream, most)) = &needs.stream {
+            need(&mut tx, id, ("stream", stream)).await?;
+            let sql = "SELECT COUNT(*) FROM pipeline_uses u JOIN pipelines p ON p.id = u.pipeline \
+                       WHERE u.kind = 'stream' AND u.name = $1 AND p.name IS NOT NULL AND p.id <> $2";
+            let count = tx.row(sql, values![&**stream, id]).await?;
+            refuse_if_full(count, *most, "dump tasks of a stream", &p.account)?;
+        }
+        for m in &needs.marks {
+            let sql =
+                "INSERT INTO pipeline_marks (pipeline, topic, part, next, mark) VALUES ($1, $2, $3, $4, $5)";
+            tx.execute(sql, values![id, &*m.topic, i64::from(m.partition), m.next, &*m.text]).await?;
+        }
         tx.commit().await
     }
 
@@ -195,8 +212,8 @@ impl Store {
         rows.iter().map(|row| Ok(row.text(0)?.into())).collect()
     }
 
-    /// Changes a pipeline's name, words, limits, attributes and tags in one step: `change` sees it as it is now, and may
-    /// refuse. Its ends stay.
+    /// Changes a pipeline's name, words, limits, attributes, tags and the options of its ends in one step: `change` sees it as it is
+    /// now, and may refuse. What it is connected to stays.
     ///
     /// # Errors
     /// `NotFound`; `Exists` when the new name is taken; inside, what `change` refuses.
@@ -363,10 +380,11 @@ fn refused(p: &Pipeline, wanted: PipelineStatus) -> Error {
     Error::new(ErrorKind::Conflict, message)
 }
 
-/// Notes what a pipeline needs, if it is there; its row stays locked until the pipeline is stored.
-async fn need(tx: &mut Tx, id: &str, what: (&str, &str)) -> Result<()> {
+/// Notes what a pipeline (or a flow log) needs, if it is there; its row stays locked until the pipeline is stored.
+pub(crate) async fn need(tx: &mut Tx, id: &str, what: (&str, &str)) -> Result<()> {
     let sql = match what.0 {
         "connection" => "UPDATE connections SET created = created WHERE id = $1",
+        "stream" => "UPDATE dis_streams SET created = created WHERE id = $1",
         _ => "UPDATE dip_topics SET created = created WHERE name = $1",
     };
     if tx.execute(sql, values![what.1]).await? == 0 {

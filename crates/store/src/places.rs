@@ -73,6 +73,14 @@ impl Store {
         row.map(|row| decode::<AccountRecord>(&row.text(0)?)?.noun()).transpose()
     }
 
+    /// The account with an access token that has this digest.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub async fn account_by_token(&self, digest: &str) -> Result<Option<Account>> {
+        Ok(self.all_accounts().await?.iter().find(|a| a.tokens.iter().any(|t| t == digest)).cloned())
+    }
+
     /// All accounts, oldest first.
     ///
     /// # Errors

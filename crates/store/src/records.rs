@@ -5,7 +5,9 @@
 //! here. The files under `tests/golden` hold what was released: a test reads each of them and writes it
 //! again.
 
+mod dis;
 mod flow;
+mod flow_log;
 #[cfg(test)]
 #[allow(clippy::wildcard_imports)]
 mod golden;
@@ -19,7 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use model::Sealed;
 
+pub(crate) use dis::{DisAppRecord, DisStreamRecord};
 pub(crate) use flow::FlowRecord;
+pub(crate) use flow_log::{FlowLogRecord, FlowLogStateRecord};
 pub(crate) use pipeline::{
     ConnectionRecord, DipTopicRecord, HeaderList, PipelineRecord, decode_headers, encode_headers,
 };

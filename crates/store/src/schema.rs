@@ -9,6 +9,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_events.sql"),
     include_str!("../migrations/0003_pipelines.sql"),
+    include_str!("../migrations/0004_dis.sql"),
+    include_str!("../migrations/0005_dumps.sql"),
+    include_str!("../migrations/0006_flow_logs.sql"),
 ];
 
 /// The plain text of the value that tells whether the master key is the right one.

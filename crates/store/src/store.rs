@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use model::{Account, Connection, DipTopic, FileSystem, Fileset, Flow, ObjectStore, Pipeline};
+use model::{
+    Account, Connection, DipTopic, DisStream, FileSystem, Fileset, Flow, FlowLog, ObjectStore, Pipeline,
+};
 
 use crate::db::Db;
 use crate::flows::Catalogue;
@@ -44,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) connections: Shelf<Connection>,
     pub(crate) topics: Shelf<DipTopic>,
     pub(crate) pipelines: Shelf<Arc<Pipeline>>,
+    pub(crate) dis_streams: Shelf<Arc<DisStream>>,
+    pub(crate) flow_logs: Shelf<FlowLog>,
 }
 
 impl std::fmt::Debug for Store {
@@ -76,6 +80,8 @@ impl Store {
             connections: Shelf::new(alone),
             topics: Shelf::new(alone),
             pipelines: Shelf::new(alone),
+            dis_streams: Shelf::new(alone),
+            flow_logs: Shelf::new(alone),
         })))
     }
 

@@ -192,6 +192,11 @@ async fn a_database_of_the_first_schema_is_brought_up() {
             "DROP TABLE pipeline_state",
             "DROP TABLE pipeline_marks",
             "DROP TABLE dead_letters",
+            "DROP TABLE flow_logs",
+            "DROP TABLE dis_minutes",
+            "DROP TABLE dis_checkpoints",
+            "DROP TABLE dis_apps",
+            "DROP TABLE dis_streams",
             "DELETE FROM schema_version WHERE version > 1",
         ];
         backends::sql(&db.url, &later).await;

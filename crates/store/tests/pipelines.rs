@@ -88,7 +88,7 @@ fn pipeline(id: &str, sink: Option<&str>) -> Pipeline {
 }
 
 fn needs() -> PipelineNeeds {
-    PipelineNeeds { worked: true, topics: vec![], per_account: 0 }
+    PipelineNeeds { worked: true, topics: vec![], per_account: 0, ..PipelineNeeds::default() }
 }
 
 fn mark(partition: i32, next: i64) -> PipelineMark {
@@ -502,5 +502,60 @@ fn a_letters_name_survives_its_text() {
     assert_eq!(DeadId::parse(&id.to_string()), Some(id));
     for bad in ["", "t", "t/1/2", "/1/2/3", "t/1/2/-3", "t/x/2/3", "t/1//3"] {
         assert_eq!(DeadId::parse(bad), None, "{bad}");
+    }
+}
+
+fn stream(id: &str) -> model::DisStream {
+    model::DisStream {
+        id: model::DisStreamId(id.into()),
+        account: "a".into(),
+        name: id.into(),
+        topic: "t".into(),
+        status: model::DisStatus::Running,
+        kind: model::DisKind::Common,
+        data: model::DisData::Blob,
+        schema: None,
+        csv_delimiter: None,
+        compression: None,
+        retention_hours: 24,
+        auto_scale: model::AutoScale::default(),
+        partitions: Vec::new(),
+        changes: Vec::new(),
+        tags: BTreeMap::new(),
+        system_tags: BTreeMap::new(),
+        created: at(1),
+        modified: at(1),
+    }
+}
+
+#[tokio::test]
+async fn dumps_of_a_stream_are_few_and_begin_at_their_marks() {
+    for db in Database::each() {
+        let s = db.open().await;
+        let dump = |n: u32| Pipeline {
+            on_refusal: OnFailure::Aside {
+                to: Box::new(end(EndKind::Bucket, None)),
+                retry_s: Some(u64::from(n)),
+            },
+            ..pipeline(&format!("task-{n}"), None)
+        };
+        let needs = || PipelineNeeds { stream: Some(("s1".into(), 2)), marks: vec![mark(0, 7)], ..needs() };
+        let missing = s.insert_pipeline(&dump(1), &needs()).await.unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::Conflict, "there is no such stream");
+        s.insert_dis_stream(&stream("s1"), 0).await.unwrap();
+        for n in [1, 2] {
+            s.insert_pipeline(&dump(n), &needs()).await.unwrap();
+        }
+        assert_eq!(s.insert_pipeline(&dump(3), &needs()).await.unwrap_err().kind(), ErrorKind::Limit);
+        assert_eq!(s.pipeline(&"task-1".into()).await.unwrap().unwrap().on_refusal, dump(1).on_refusal);
+        assert_eq!(s.pipeline_marks(&"task-1".into()).await.unwrap(), [mark(0, 7)]);
+        assert!(s.pipeline_moves(&"task-1".into()).await.unwrap().is_empty(), "it has not moved yet");
+        let p = claimed(&s, 100).await;
+        let entry = PipelineEntry { marks: vec![mark(0, 9)], ledger: Ledger::default() };
+        s.journal_pipeline(&p.id, p.attempt, &entry, at(150)).await.unwrap();
+        assert_eq!(s.pipeline_moves(&p.id).await.unwrap(), [("t".to_owned(), 0, at(150))]);
+        // One that is to end counts no more.
+        s.order_pipeline(&"task-2".into(), PipelineOrder::Delete, at(200)).await.unwrap();
+        s.insert_pipeline(&dump(3), &needs()).await.unwrap();
     }
 }

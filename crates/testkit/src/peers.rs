@@ -95,11 +95,50 @@ pub struct Seaweed {
     _server: Server,
 }
 
+/// A SeaweedFS that also is an Iceberg REST catalogue, with the bucket `lake` for tables.
+#[derive(Debug)]
+pub struct Lake {
+    /// The store.
+    pub weed: Seaweed,
+    /// `http://127.0.0.1:port` of the catalogue. The store's keys are a client's id and secret.
+    pub catalogue: String,
+}
+
 /// Starts SeaweedFS: `WHARF_TEST_WEED`, or `weed` of the test environment in `.cache/venv`.
 ///
 /// # Errors
 /// Why there is none.
 pub fn seaweedfs() -> Result<Seaweed, String> {
+    weed(0).map(|(weed, _)| weed)
+}
+
+/// Starts SeaweedFS with its Iceberg catalogue.
+///
+/// # Errors
+/// Why there is none.
+pub fn seaweedfs_lake() -> Result<Lake, String> {
+    let [port] = free_ports()?;
+    let (weed, master) = weed(port)?;
+    let program = program("WHARF_TEST_WEED", &[workspace().join(".cache/venv/bin/weed")])?;
+    let mut shell = Command::new(program);
+    shell.arg("shell").arg(format!("-master=127.0.0.1:{master}"));
+    let mut shell = shell
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    if let Some(mut stdin) = shell.stdin.take() {
+        use std::io::Write as _;
+        let text = "s3tables.bucket -create -name lake -account 000000000000\n";
+        stdin.write_all(text.as_bytes()).map_err(|e| e.to_string())?;
+    }
+    shell.wait().map_err(|e| e.to_string())?;
+    Ok(Lake { weed, catalogue: format!("http://127.0.0.1:{port}") })
+}
+
+/// Starts it with a catalogue on this port, or none for 0. Also returns the master's port.
+fn weed(catalogue: u16) -> Result<(Seaweed, u16), String> {
     let program = program("WHARF_TEST_WEED", &[workspace().join(".cache/venv/bin/weed")])?;
     let dir = tempfile::Builder::new().prefix("weed-").tempdir().map_err(|e| e.to_string())?;
     let (access_key, secret_key) = ("testkitkey".to_owned(), "testkitsecret".to_owned());
@@ -126,7 +165,7 @@ pub fn seaweedfs() -> Result<Seaweed, String> {
     command.arg(format!("-filer.port={filer}")).arg(format!("-s3.port={port}"));
     command.arg(format!("-s3.config={}", config.display()));
     // Two catalogues listen on fixed ports unless switched off: a second server would end at once.
-    command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
+    command.arg(format!("-s3.port.iceberg={catalogue}")).arg("-s3.port.lance=0");
     let mut server = Server::start(command, dir)?;
     let client = Client {
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -140,7 +179,8 @@ pub fn seaweedfs() -> Result<Seaweed, String> {
             && client.get("probe", "up").is_ok_and(|body| body == b"1")
             && client.send(&Request { method: "GET", ..Request::default() }).is_ok_and(|a| a.status == 200)
     })?;
-    Ok(Seaweed { url: format!("http://127.0.0.1:{port}"), access_key, secret_key, client, _server: server })
+    let url = format!("http://127.0.0.1:{port}");
+    Ok((Seaweed { url, access_key, secret_key, client, _server: server }, master))
 }
 
 /// A private PostgreSQL cluster.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use pipelines::{ConnectionCommand, DeadCommand, PipelineCommand, Which as DeadWhich};
+pub use pipelines::{ConnectionCommand, DeadCommand, FlowLogCommand, PipelineCommand, Which as DeadWhich};
 
 /// Moves data between clouds' APIs and systems you run, and accounts for every item.
 #[derive(Debug, Parser)]
@@ -58,6 +58,9 @@ pub enum Command {
     /// Dead letters: records that could not go on.
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Flow logs of a server: traffic that is recorded into topics.
+    #[command(subcommand, name = "flowlog")]
+    FlowLog(FlowLogCommand),
     /// The resource catalogue of a server: file systems and object stores.
     #[command(subcommand)]
     Resource(ResourceCommand),
@@ -454,6 +457,16 @@ pub enum AccountCommand {
     Enable {
         /// Identifier.
         id: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Make an access token for an account (Huawei's `X-Auth-Token`); it is printed once.
+    Token {
+        /// Identifier.
+        id: String,
+        /// Make all tokens of the account worthless instead.
+        #[arg(long)]
+        revoke: bool,
         #[command(flatten)]
         server: Server,
     },

@@ -6,6 +6,8 @@
 
 mod broker;
 mod connections;
+mod dis;
+mod networks;
 mod reader;
 mod sections;
 mod size;
@@ -16,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use broker::BrokerConfig;
 pub use connections::ConnectionConfig;
-pub use sections::{Config, LogFormat, SecretSource};
+pub use sections::{AccountConfig, Config, LogFormat, ObjectStoreConfig, SecretSource};
 pub use size::{Age, parse_age, parse_size};
 
 /// One thing that is wrong with a configuration.
@@ -99,6 +101,12 @@ pub fn missing_on_this_machine(config: &Config) -> Vec<Problem> {
                 b.users.iter().map(|(name, secret)| (format!("broker.user {name}"), Some(secret)))
             }))
             .chain(config.connections.iter().map(|c| (format!("connection {}", c.id), c.secret.as_ref())))
+            .chain(
+                config
+                    .accounts
+                    .iter()
+                    .flat_map(|a| a.tokens.iter().map(|token| (format!("account {}", a.name), Some(token)))),
+            )
             .chain([("state.database_url".to_owned(), config.state.url.as_ref())]);
     for (key, secret) in secrets {
         if let Some(Err(message)) = secret.map(crate::serve::reveal) {

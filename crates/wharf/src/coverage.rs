@@ -8,8 +8,14 @@ use api::Operation;
 const BEGIN: &str = "<!-- coverage:begin (wharf coverage --write) -->";
 const END: &str = "<!-- coverage:end -->";
 
-fn doors() -> [(&'static str, &'static [Operation]); 3] {
-    [("cfs", api_cfs::operations()), ("ckafka", api_ckafka::operations()), ("nas", api_nas::operations())]
+fn doors() -> [(&'static str, &'static [Operation]); 5] {
+    [
+        ("cfs", api_cfs::operations()),
+        ("ckafka", api_ckafka::operations()),
+        ("dis", api_dis::operations()),
+        ("nas", api_nas::operations()),
+        ("vpc", api_vpc::operations()),
+    ]
 }
 
 /// Prints the tables, or puts them into `docs/doors/<door>.md` below `folder`.

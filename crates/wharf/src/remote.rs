@@ -3,6 +3,7 @@
 mod accounts;
 mod dead;
 mod events;
+mod flow_logs;
 mod flows;
 mod pipelines;
 mod receipts;
@@ -53,6 +54,7 @@ pub fn run(command: Command) -> ExitCode {
             Command::Pipeline(c) => pipelines::run(&client, c).await,
             Command::Connection(c) => pipelines::connections(&client, c).await,
             Command::Dead(c) => dead::run(&client, c).await,
+            Command::FlowLog(c) => flow_logs::run(&client, c).await,
             Command::Resource(c) => resources::run(&client, c).await,
             Command::Account(c) => accounts::run(&client, c).await,
             Command::Receipt(c) => receipts::run(&client, c).await,
@@ -106,12 +108,14 @@ fn server_of(command: &Command) -> &Server {
             A::List { server }
             | A::Create { server, .. }
             | A::Disable { server, .. }
-            | A::Enable { server, .. },
+            | A::Enable { server, .. }
+            | A::Token { server, .. },
         )
         | Command::Receipt(P::Show { server, .. } | P::Verify { server, .. }) => server,
         Command::Pipeline(c) => c.server(),
         Command::Connection(c) => c.server(),
         Command::Dead(c) => c.server(),
+        Command::FlowLog(c) => c.server(),
         _ => unreachable!("only commands for a server come here"),
     }
 }

@@ -7,6 +7,7 @@
 mod accounts;
 mod broker;
 mod catalogue;
+mod flow_logs;
 mod pages;
 mod quota;
 mod streams;
@@ -39,6 +40,7 @@ pub struct Running {
     store: Store,
     broker: Option<broker::Running>,
     streams: Arc<streams::Connectors>,
+    control: Control,
 }
 
 /// Who works: on tasks, and on pipelines.
@@ -47,10 +49,15 @@ struct Engines {
     tasks: engine::dispatch::Local,
     /// Known once the broker is up: pipelines may start with it.
     pipelines: Arc<OnceLock<Supervisor>>,
+    /// The same.
+    flow_logs: Arc<OnceLock<engine::flow_log::Supervisor>>,
 }
 
 impl Engines {
     async fn stop(&self) {
+        if let Some(flow_logs) = self.flow_logs.get() {
+            flow_logs.stop().await;
+        }
         if let Some(pipelines) = self.pipelines.get() {
             pipelines.stop().await;
         }
@@ -64,6 +71,9 @@ impl Running {
         self.stop.stop();
         let listener = self.ended.await;
         self.engine.stop().await;
+        if let Err(e) = self.control.write_minutes().await {
+            tracing::warn!("the last figures of streams could not be written: {e}");
+        }
         let streams = self.streams;
         // It waits for the clients' threads.
         let _ = runtime::blocking(move || streams.close()).await;
@@ -100,6 +110,7 @@ pub fn run(file: &std::path::Path) -> ExitCode {
         }
     };
     log_to_stderr(&config);
+    keep_memory_together();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(16)
@@ -123,6 +134,18 @@ pub fn run(file: &std::path::Path) -> ExitCode {
         }
     })
 }
+
+/// Lets all threads share two of the allocator's arenas. By default each thread gets one and keeps what was freed in it: with batches that are made on
+/// one thread and let go of on another, a pipeline into a bucket took 220 MiB instead of 185, and no less CPU time.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "the C library's own setting; nothing of ours is passed to it")]
+fn keep_memory_together() {
+    // SAFETY: mallopt takes two integers and is called before any thread is made.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn keep_memory_together() {}
 
 async fn until_signal(config: &Config) -> Result<(), String> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -188,8 +211,8 @@ pub async fn start(config: &Config) -> Result<Running, String> {
     })
     .await
     .map_err(|e| format!("can't start the engine: {e}"))?;
-    let engine = Engines { tasks, pipelines: Arc::default() };
-    let connectors = Arc::new(streams::Connectors::new(key.clone()));
+    let engine = Engines { tasks, pipelines: Arc::default(), flow_logs: Arc::default() };
+    let connectors = Arc::new(streams::Connectors::new(key.clone(), catalogue::lake(&config.data_dir)?));
     let parts = Parts {
         store: store.clone(),
         clock: Clock::system(),
@@ -200,6 +223,7 @@ pub async fn start(config: &Config) -> Result<Running, String> {
             flows_per_file_system: u32::try_from(config.limits.flows_per_file_system).unwrap_or(u32::MAX),
             report_link_seconds: config.listen.report_link_seconds,
             sweep_after_seconds: config.transfer.sweep_after_seconds,
+            dis: control::DisLimits { product: config.dis.product_limits, ..control::DisLimits::default() },
             ..control::Limits::default()
         },
         data_dir: config.data_dir.clone(),
@@ -214,6 +238,8 @@ pub async fn start(config: &Config) -> Result<Running, String> {
         control.let_topic_users_in().await.map_err(|e| e.to_string())?;
     }
     start_pipelines(config, &engine, &control, connectors.clone(), (store.clone(), budget)).await?;
+    let flow_logs = flow_logs::start(config, &control, connectors.clone(), store.clone()).await?;
+    let _ = engine.flow_logs.set(flow_logs);
     engine.tasks.wake();
     let mut running = listen(config, control, (engine, store), connectors).await?;
     running.broker = broker;
@@ -237,7 +263,7 @@ fn own_cluster(config: &Config, broker: Option<&broker::Running>) -> Result<Opti
         secret: secret.map(|s| connector::records::Secret(s.into())),
         options: String::new(),
     };
-    Ok(Some(streams::Own { endpoint, address: shown, users: None }))
+    Ok(Some(streams::Own { endpoint, address: shown, users: None, broker: None }))
 }
 
 /// Takes up what runs. Comes after the broker, which most pipelines need.
@@ -292,6 +318,8 @@ async fn listen(
             control.clone(),
             api_ckafka::Settings { utc_offset_s: 0 },
         )))
+        .door(Arc::new(api_dis::DisDoor::new(control.clone(), dis_settings(config))))
+        .door(Arc::new(api_vpc::VpcDoor::new(control.clone(), api_vpc::Settings { utc_offset_s: 0 })))
         .door(Arc::new(api_nas::NasDoor::new(control.clone(), api_nas::Links { public_url, tls })))
         .door(Arc::new(api_admin::AdminDoor::new(control.clone())))
         .pages(Arc::new(pages::Files(control.clone())));
@@ -311,10 +339,26 @@ async fn listen(
         0 => HOUSEKEEPING,
         age => HOUSEKEEPING.min(Duration::from_secs(age)),
     };
-    runtime::spawn(TaskKind::Housekeeping, upkeep(control, every, stop.clone()));
+    runtime::spawn(TaskKind::Housekeeping, upkeep(control.clone(), every, stop.clone()));
     let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening on {scheme}://{address}");
-    Ok(Running { address, stop, ended, engine, store, broker: None, streams })
+    Ok(Running { address, stop, ended, engine, store, broker: None, streams, control })
+}
+
+fn dis_settings(config: &Config) -> api_dis::Settings {
+    let project = |a: &config::AccountConfig| Some((a.name.clone(), a.project_id.clone()?));
+    let dis = &config.dis;
+    api_dis::Settings {
+        projects: config.accounts.iter().filter_map(project).collect(),
+        dumps: api_dis::DumpSettings {
+            catalogue: dis.dli_catalogue.clone(),
+            staging: dis.dli_staging,
+            evolve: dis.dli_evolve,
+            agencies: dis.agencies.clone(),
+            utc_offset_s: dis.dump_utc_minutes.unwrap_or(8 * 60) * 60,
+            interval_ms: dis.dump_interval_ms,
+        },
+    }
 }
 
 async fn upkeep(control: Control, every: Duration, stop: Shutdown) {

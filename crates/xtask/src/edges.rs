@@ -6,6 +6,9 @@ use crate::metadata::Package;
 /// Crates that put the others together, or check them.
 const WIRING: [&str; 3] = ["wharf", "testkit", "xtask"];
 
+/// A connector that stands on another: tables lie in buckets, and one S3 client is enough (ADR 8).
+const STANDS_ON: [(&str, &str); 1] = [("connector-iceberg", "connector-object")];
+
 /// Says what breaks the rules.
 pub fn check(members: &[Package], findings: &mut Findings) {
     for package in members {
@@ -21,7 +24,7 @@ pub fn check(members: &[Package], findings: &mut Findings) {
 fn forbidden(from: &str, to: &str) -> Option<&'static str> {
     let door = |name: &str| name.starts_with("api-") || name == "console";
     let concrete = |name: &str| name.starts_with("connector-");
-    if WIRING.contains(&from) {
+    if WIRING.contains(&from) || STANDS_ON.contains(&(from, to)) {
         return None;
     }
     if concrete(to) {
@@ -57,6 +60,23 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
         ) || door(to))
     {
         return Some("the transform chain is pure: a record in, values out");
+    }
+    if from.starts_with("flow-")
+        && (matches!(to, "tokio" | "model" | "store" | "control" | "engine" | "api" | "connector")
+            || matches!((from, to), ("flow-record", "runtime") | (_, "flow-capture" | "flow-collector"))
+            || door(to))
+    {
+        return Some(
+            "observers of traffic make records: they know no flow log, task, store or door, and not each other",
+        );
+    }
+    if from == "columnar"
+        && (matches!(
+            to,
+            "tokio" | "runtime" | "model" | "store" | "control" | "engine" | "api" | "connector" | "iceberg"
+        ) || door(to))
+    {
+        return Some("records to columns is pure: no I/O, and nothing of ours");
     }
     if from == "model"
         && matches!(to, "tokio" | "serde" | "serde_json" | "runtime" | "store" | "control" | "engine")
@@ -97,6 +117,14 @@ mod tests {
             ("broker", "connector"),
             ("transform", "tokio"),
             ("transform", "runtime"),
+            ("flow-capture", "engine"),
+            ("flow-collector", "flow-capture"),
+            ("flow-record", "runtime"),
+            ("columnar", "tokio"),
+            ("columnar", "connector"),
+            ("connector-object", "connector-iceberg"),
+            ("connector-iceberg", "store"),
+            ("connector-iceberg", "connector-posix"),
         ] {
             assert!(forbidden(from, to).is_some(), "{from} → {to}");
         }
@@ -114,6 +142,12 @@ mod tests {
             ("wharf", "broker"),
             ("engine", "transform"),
             ("api-cfs", "transform"),
+            ("flow-capture", "flow-record"),
+            ("flow-collector", "runtime"),
+            ("engine", "flow-capture"),
+            ("connector-iceberg", "connector-object"),
+            ("connector-iceberg", "columnar"),
+            ("api-cfs", "columnar"),
         ] {
             assert!(forbidden(from, to).is_none(), "{from} → {to}");
         }

@@ -34,7 +34,12 @@ impl List {
 }
 
 pub async fn list(c: &Control, request: List) -> Result<Pipelines, Fault> {
-    let filter = PipelineFilter { page: request.page(), search: request.search, ..PipelineFilter::default() };
+    let filter = PipelineFilter {
+        page: request.page(),
+        search: request.search,
+        dumps: true,
+        ..PipelineFilter::default()
+    };
     let (found, total) = c.pipelines(&Caller::operator(), &filter).await.map_err(fault)?;
     let mut pipelines = Vec::with_capacity(found.len());
     for p in &found {

@@ -7,7 +7,7 @@ use super::LedgerView;
 /// One end of a pipeline. Without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndView {
-    /// `http`, `kafka`, `elastic`, `clickhouse`, `sql`, `bucket`, `function`
+    /// `http`, `kafka`, `elastic`, `clickhouse`, `sql`, `bucket`, `function`, `iceberg`
     pub kind: String,
     /// Connection it is reached through.
     pub connection: Option<String>,

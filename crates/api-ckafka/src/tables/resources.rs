@@ -16,7 +16,6 @@ const NO_CLS: &str = "CLS is not a destination of this server yet";
 const NO_SQLSERVER: &str = "SQL Server is not a source of this server yet";
 const NO_CTSDB: &str = "CTSDB is not a destination of this server";
 const NO_MQTT: &str = "MQTT is not a source of this server yet";
-const NO_ICEBERG: &str = "Iceberg is not a destination of this server yet";
 
 /// `DatahubResource` of a request.
 pub const RESOURCE: &[Field] = &[
@@ -38,7 +37,7 @@ pub const RESOURCE: &[Field] = &[
     Field::new("CtsdbParam", Ty::Object(CTSDB_PARAM)).refused(NO_CTSDB),
     Field::new("ScfParam", Ty::Object(SCF_PARAM)),
     Field::new("MqttParam", Ty::Object(MQTT_PARAM)).refused(NO_MQTT),
-    Field::new("IcebergParam", Ty::Object(ICEBERG_PARAM)).refused(NO_ICEBERG),
+    Field::new("IcebergParam", Ty::Object(ICEBERG_PARAM)),
 ];
 
 /// `DatahubResource` of an answer.
@@ -61,7 +60,7 @@ pub const RESOURCE_SHOWN: &[Field] = &[
     Field::new("CtsdbParam", Ty::Object(CTSDB_PARAM_SHOWN)).stored("always null"),
     Field::new("ScfParam", Ty::Object(SCF_PARAM)),
     Field::new("MqttParam", Ty::Object(MQTT_PARAM_SHOWN)).stored("always null"),
-    Field::new("IcebergParam", Ty::Object(ICEBERG_PARAM_SHOWN)).stored("always null"),
+    Field::new("IcebergParam", Ty::Object(ICEBERG_PARAM)),
 ];
 
 /// `KafkaParam`.
@@ -377,7 +376,8 @@ const MQTT_PARAM_FIELDS: [Field; 13] = [
 const MQTT_PARAM: &[Field] = &refused_all(MQTT_PARAM_FIELDS, NO_MQTT);
 const MQTT_PARAM_SHOWN: &[Field] = &always_null(MQTT_PARAM_FIELDS);
 
-const ICEBERG_PARAM_FIELDS: [Field; 7] = [
+/// `IcebergParam`.
+const ICEBERG_PARAM: &[Field] = &[
     Field::new("Resource", Ty::Str),
     Field::new("Database", Ty::Str),
     Field::new("TableName", Ty::Str),
@@ -386,5 +386,3 @@ const ICEBERG_PARAM_FIELDS: [Field; 7] = [
     Field::new("UpsertMode", Ty::Str),
     Field::new("PrimaryKeys", Ty::Str),
 ];
-const ICEBERG_PARAM: &[Field] = &refused_all(ICEBERG_PARAM_FIELDS, NO_ICEBERG);
-const ICEBERG_PARAM_SHOWN: &[Field] = &always_null(ICEBERG_PARAM_FIELDS);

@@ -7,6 +7,7 @@ mod bucket;
 mod bus;
 mod clickhouse;
 mod elastic;
+mod iceberg;
 mod kafka;
 mod place;
 mod sql;
@@ -220,6 +221,7 @@ pub async fn sink(
         "ES" => elastic::sink(ask, &resource).await,
         "CLICKHOUSE" => clickhouse::sink(ask, &resource).await,
         "COS" => bucket::sink(&resource),
+        "ICEBERG" => iceberg::sink(ask, &resource).await,
         "SCF" => bus::function(ask, &resource).await,
         "EB" | "EB_ES" | "EB_COS" => bus::sink(ask, &resource).await,
         kind if sql::is_one(kind) => sql::sink(ask, &resource).await,

@@ -103,6 +103,7 @@ fn type_of(end: &PipelineEnd) -> &'static str {
         EndKind::Sql => "MYSQL",
         EndKind::Bucket => "COS",
         EndKind::Function => "SCF",
+        EndKind::Iceberg => "ICEBERG",
     }
 }
 

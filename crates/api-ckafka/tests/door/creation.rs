@@ -135,7 +135,7 @@ async fn what_the_server_does_not_run_is_said() {
     }
     for target in [
         json!({"Type": "CLS", "ClsParam": {"DecodeJson": true, "Resource": "r"}}),
-        json!({"Type": "ICEBERG", "IcebergParam": {"Resource": "r"}}),
+        json!({"Type": "ICEBERG", "IcebergParam": {"Resource": "r", "Database": "d", "TableName": "t", "UpsertMode": "UPSERT"}}),
         json!({"Type": "DORIS"}),
         json!({"Type": "TDW", "TdwParam": {"Bid": "b", "Tid": "t"}}),
         json!({"Type": "CTSDB", "CtsdbParam": {"Resource": "r"}}),
@@ -299,6 +299,7 @@ async fn what_becomes_of_failures() {
             OnFailure::Drop => "drop",
             OnFailure::Pass => "pass",
             OnFailure::Block => "block",
+            OnFailure::Aside { .. } => "aside",
             OnFailure::Keep { copy: None, .. } => "keep",
             OnFailure::Keep { copy: Some(_), .. } => "copy",
         };

@@ -46,8 +46,13 @@ impl Door for Echo {
         match (method.as_str(), parts.as_slice()) {
             ("POST", ["v2", _, "records"]) => Some("PutRecords"),
             ("GET", ["v2", _, "streams"]) => Some("ListStreams"),
+            ("POST", ["v2", _, "bytes"]) => Some("PutBytes"),
+            ("GET", ["v2", _, "panic"]) => Some("Panic"),
             _ => None,
         }
+    }
+    fn takes_raw(&self, action: &str) -> bool {
+        action == "PutBytes"
     }
     async fn call(&self, call: Call) -> Outcome {
         match call.action.as_str() {

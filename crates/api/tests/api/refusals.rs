@@ -391,6 +391,9 @@ async fn huawei_refuses_in_huaweis_words() {
         ("GET", "/v2/pid/streams", vec![], b"", 401, "APIGW.0301"),
         ("GET", "/v2/pid/nothing", token("token-1"), b"", 404, "APIGW.0101"),
         ("POST", "/v2/pid/records", token("token-1"), b"{", 400, "DIS.4200"),
+        // A body that the door reads itself is not looked at; what fails inside has the product's code.
+        ("POST", "/v2/pid/bytes", token("token-1"), b"{", 200, ""),
+        ("GET", "/v2/pid/panic", token("token-1"), b"", 500, "DIS.5000"),
         (
             "GET",
             "/v2/pid/streams",

@@ -34,7 +34,7 @@ impl Directories {
     }
 
     /// The directories of a time, at a fixed distance from UTC.
-    fn render(&self, out: &mut String, timestamp_ms: i64, offset_s: i32) {
+    pub(super) fn render(&self, out: &mut String, timestamp_ms: i64, offset_s: i32) {
         let seconds = timestamp_ms.clamp(0, LAST_MS) / 1000 + i64::from(offset_s);
         let c = civil::from_seconds(seconds);
         let mut letters = self.0.chars();

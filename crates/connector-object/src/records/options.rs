@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::format::{Format, Shape};
 use super::naming::{Directories, Naming};
 use super::object::Packing;
+use super::{dump, errors};
 use crate::endpoint::{Addressing, Credentials, Dialect, Secret, Site};
 
 const MIB: u64 = 1024 * 1024;
@@ -75,17 +76,23 @@ fn china() -> i32 {
     28_800
 }
 
+/// Where objects of records lie, and what they carry.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) bucket: Box<str>,
+    pub(super) storage_class: Option<Box<str>>,
+    pub(super) content_type: &'static str,
+}
+
 /// Checked options.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
-    pub(super) bucket: Box<str>,
+    pub(super) place: Place,
     pub(super) naming: Naming,
     pub(super) format: Format,
     pub(super) packing: Packing,
     pub(super) max_bytes: u64,
     pub(super) max_micros: i64,
-    pub(super) storage_class: Option<Box<str>>,
-    pub(super) content_type: &'static str,
 }
 
 /// All problems of a bucket's connection (JSON).
@@ -98,25 +105,41 @@ pub fn check_connection(connection: &str) -> Vec<Problem> {
 /// All problems of a bucket sink's options (JSON).
 #[must_use]
 pub fn check_sink(options: &str) -> Vec<Problem> {
+    if dump::wanted(options) {
+        return dump::check(options);
+    }
+    if errors::wanted(options) {
+        return errors::check(options);
+    }
     plan(options).err().unwrap_or_default()
 }
 
-fn problem(field: &str, reason: impl Into<String>) -> Problem {
+pub(super) fn problem(field: &str, reason: impl Into<String>) -> Problem {
     Problem { field: field.to_owned(), reason: reason.into() }
 }
 
 /// Site and plan of an endpoint; the first problem as an error.
 pub(super) fn read(endpoint: &Endpoint) -> Result<(Arc<Site>, Plan)> {
-    let refuse = |problems: Vec<Problem>| {
-        let all: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.field, p.reason)).collect();
-        Error::new(ErrorKind::Unacceptable, all.join("; "))
-    };
-    let secret = endpoint.secret.as_ref().map(|s| &*s.0);
-    let site = site(&endpoint.connection, secret).map_err(refuse)?;
-    Ok((site, plan(&endpoint.options).map_err(refuse)?))
+    Ok((site_of(endpoint)?, plan(&endpoint.options).map_err(refuse)?))
 }
 
-fn site(text: &str, secret: Option<&str>) -> Result<Arc<Site>, Vec<Problem>> {
+/// The site of an endpoint; the problems as an error.
+pub(super) fn site_of(endpoint: &Endpoint) -> Result<Arc<Site>> {
+    let secret = endpoint.secret.as_ref().map(|s| &*s.0);
+    site(&endpoint.connection, secret).map_err(refuse)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it maps errors")]
+pub(super) fn refuse(problems: Vec<Problem>) -> Error {
+    let all: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.field, p.reason)).collect();
+    Error::new(ErrorKind::Unacceptable, all.join("; "))
+}
+
+/// The store behind a bucket's connection (JSON), for connectors that keep files of their own in it.
+///
+/// # Errors
+/// All problems of the connection.
+pub fn site(text: &str, secret: Option<&str>) -> Result<Arc<Site>, Vec<Problem>> {
     let raw: RawConnection = serde_json::from_str(text).map_err(|e| vec![problem("", e.to_string())])?;
     let credentials = match (raw.access_key_id, secret) {
         (Some(id), Some(secret)) => {
@@ -147,15 +170,7 @@ fn site(text: &str, secret: Option<&str>) -> Result<Arc<Site>, Vec<Problem>> {
 fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
     let raw: RawSink = serde_json::from_str(text).map_err(|e| vec![problem("", e.to_string())])?;
     let mut bad = Vec::new();
-    let bucket_ok = (3..=63).contains(&raw.bucket.len())
-        && raw.bucket.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
-    if !bucket_ok {
-        bad.push(problem("bucket", "must be a bucket's name of 3 to 63 letters, digits, `-`, `.`"));
-    }
-    if raw.prefix.len() > 512 || raw.prefix.starts_with('/') || raw.prefix.chars().any(char::is_control) {
-        let reason = "must have at most 512 bytes, no control characters and no `/` at its beginning";
-        bad.push(problem("prefix", reason));
-    }
+    check_place(&mut bad, &raw.bucket, &raw.prefix);
     if !(-43_200..=50_400).contains(&raw.utc_offset_s) {
         bad.push(problem("utc_offset_s", "must be between -43200 and 50400"));
     }
@@ -196,17 +211,38 @@ fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
         (false, Packing::Zstd) => ("json.zst", "application/zstd"),
     };
     let naming = Naming { prefix: raw.prefix.into(), directories, offset_s: raw.utc_offset_s, extension };
+    let storage_class = storage_class.map(Into::into);
     let plan = Plan {
-        bucket: raw.bucket.into(),
+        place: Place { bucket: raw.bucket.into(), storage_class, content_type },
         naming,
         format: Format { shape, debezium },
         packing,
         max_bytes,
         max_micros: i64::try_from(Duration::from_secs(seconds).as_micros()).unwrap_or(i64::MAX),
-        storage_class: storage_class.map(Into::into),
-        content_type,
     };
     if bad.is_empty() { Ok(plan) } else { Err(bad) }
+}
+
+/// Which of the bucket's sinks the options are for, where it is not the one of topics.
+pub(super) fn mode_of(options: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Mode {
+        mode: String,
+    }
+    serde_json::from_str::<Mode>(options).ok().map(|m| m.mode)
+}
+
+/// Checks the name of a bucket and a prefix.
+pub(super) fn check_place(bad: &mut Vec<Problem>, bucket: &str, prefix: &str) {
+    let bucket_ok = (3..=63).contains(&bucket.len())
+        && bucket.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    if !bucket_ok {
+        bad.push(problem("bucket", "must be a bucket's name of 3 to 63 letters, digits, `-`, `.`"));
+    }
+    if prefix.len() > 512 || prefix.starts_with('/') || prefix.chars().any(char::is_control) {
+        let reason = "must have at most 512 bytes, no control characters and no `/` at its beginning";
+        bad.push(problem("prefix", reason));
+    }
 }
 
 fn shape(bad: &mut Vec<Problem>, csv: bool, columns: Vec<String>, header: bool) -> Shape {

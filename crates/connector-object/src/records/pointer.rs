@@ -55,7 +55,8 @@ pub(super) struct Pointer {
     text: Text,
 }
 
-fn later(a: Option<Mark>, b: Option<Mark>) -> Option<Mark> {
+/// The mark that is further on.
+pub(super) fn later(a: Option<Mark>, b: Option<Mark>) -> Option<Mark> {
     match (a, b) {
         (Some(a), Some(b)) if b.next > a.next => Some(b),
         (None, b) => b,

@@ -13,10 +13,11 @@ use connector::{Error, ErrorKind, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::object::{MIN_PART, Open, Room};
-use super::options;
+use super::options::{self, Plan};
 use super::pointer::Pointer;
 use super::store::Store;
 use super::writer::{Job, Shared, Writer};
+use super::{dump, errors};
 use crate::client::Client;
 
 /// Splits that are taken over at once.
@@ -31,9 +32,16 @@ const PROBE: Duration = Duration::from_secs(5);
 /// # Errors
 /// `NotFound`, `Denied`, `Unavailable`, `Unacceptable` bad options.
 pub async fn probe(endpoint: &Endpoint) -> Result<()> {
-    let (site, plan) = options::read(endpoint)?;
+    let (site, bucket) = if dump::wanted(&endpoint.options) {
+        dump::place(endpoint)?
+    } else if errors::wanted(&endpoint.options) {
+        errors::place(endpoint)?
+    } else {
+        let (site, plan) = options::read(endpoint)?;
+        (site, plan.place.bucket)
+    };
     let client = Client::new(&site);
-    match tokio::time::timeout(PROBE, client.head_bucket(&plan.bucket)).await {
+    match tokio::time::timeout(PROBE, client.head_bucket(&bucket)).await {
         Ok(answer) => Ok(answer.map(drop)?),
         Err(_) => Err(Error::new(ErrorKind::Unavailable, "the store gave no answer within 5 s")),
     }
@@ -43,12 +51,17 @@ pub async fn probe(endpoint: &Endpoint) -> Result<()> {
 ///
 /// # Errors
 /// `Unacceptable` bad options.
-pub fn sink(endpoint: &Endpoint, context: &Context, _host: SharedHost) -> Result<Box<dyn RecordSink>> {
+pub fn sink(endpoint: &Endpoint, context: &Context, host: SharedHost) -> Result<Box<dyn RecordSink>> {
+    if dump::wanted(&endpoint.options) {
+        return dump::sink(endpoint, context, host);
+    }
     let (site, plan) = options::read(endpoint)?;
     let part = (plan.max_bytes / MAX_PARTS).max(MIN_PART as u64);
     let client = Client::new(&site);
-    let store = Store { client, plan, random: context.random.clone(), plain: Cell::new(false) };
+    let place = plan.place.clone();
+    let store = Store { client, place, random: context.random.clone(), plain: Cell::new(false) };
     Ok(Box::new(BucketSink {
+        plan,
         shared: Rc::new(Shared::new(store)),
         context: context.clone(),
         splits: HashMap::new(),
@@ -66,6 +79,7 @@ struct State {
 }
 
 struct BucketSink {
+    plan: Plan,
     shared: Rc<Shared>,
     context: Context,
     splits: HashMap<Split, State>,
@@ -85,7 +99,7 @@ impl BucketSink {
 
     async fn take_over(&mut self, known: &[(Split, Option<Mark>)]) -> Result<Vec<Option<Mark>>> {
         let store = self.store();
-        let naming = &store.plan.naming;
+        let naming = &self.plan.naming;
         let pipeline = &self.context.pipeline;
         if !self.tried {
             store.try_conditions(&naming.trial(pipeline)).await?;
@@ -111,7 +125,7 @@ impl BucketSink {
 
     /// Formats a unit's records into the split's open object; returns the account of them.
     fn append(&mut self, unit: &Unit, begun_us: i64) -> Result<Account> {
-        let plan = &self.shared.store.plan;
+        let plan = &self.plan;
         let split = unit.batch.split();
         let Some(state) = self.splits.get_mut(split) else { return Err(not_open(split)) };
         let mut skipped = (0, 0);
@@ -145,7 +159,7 @@ impl BucketSink {
         let Some(state) = self.splits.get_mut(split) else { return Ok(()) };
         let Some(open) = &mut state.open else { return Ok(()) };
         open.pack(finish);
-        if finish || open.size() >= self.shared.store.plan.max_bytes {
+        if finish || open.size() >= self.plan.max_bytes {
             open.pack(true);
             let bytes = open.take();
             let (key, mark) = (open.key.clone(), open.mark);
@@ -206,8 +220,8 @@ fn not_open(split: &Split) -> Error {
 #[async_trait(?Send)]
 impl RecordSink for BucketSink {
     fn describe(&self) -> String {
-        let plan = &self.store().plan;
-        format!("bucket {}/{}/{}", self.store().client.site().config().url, plan.bucket, plan.naming.prefix)
+        let (url, place) = (&self.store().client.site().config().url, &self.plan.place);
+        format!("bucket {url}/{}/{}", place.bucket, self.plan.naming.prefix)
     }
 
     async fn committed(&mut self, known: &[(Split, Option<Mark>)]) -> Result<Vec<Option<Mark>>> {
@@ -254,7 +268,7 @@ impl RecordSink for BucketSink {
     async fn tick(&mut self) -> Result<()> {
         self.shared.check()?;
         let now = self.context.clock.now().0;
-        let longest = self.store().plan.max_micros;
+        let longest = self.plan.max_micros;
         let mut due = Vec::new();
         for (split, state) in &mut self.splits {
             let Some(open) = &mut state.open else { continue };

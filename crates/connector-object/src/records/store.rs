@@ -7,7 +7,7 @@ use connector::{Digest, ErrorKind};
 use http::{HeaderMap, HeaderName, Method, header};
 use runtime::Random;
 
-use super::options::Plan;
+use super::options::Place;
 use crate::checksum;
 use crate::client::{Call, Client};
 use crate::endpoint::Dialect;
@@ -26,12 +26,12 @@ const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class")
 const COS_FORBID: HeaderName = HeaderName::from_static("x-cos-forbid-overwrite");
 const OSS_FORBID: HeaderName = HeaderName::from_static("x-oss-forbid-overwrite");
 /// A pointer larger than this is none.
-const MAX_POINTER: usize = 64 * 1024;
+const MAX_POINTER: usize = 1024 * 1024;
 
 /// A bucket as the sink sees it.
 pub(super) struct Store {
     pub(super) client: Client,
-    pub(super) plan: Plan,
+    pub(super) place: Place,
     pub(super) random: Random,
     /// The store takes no conditions: it is looked at before each write.
     pub(super) plain: Cell<bool>,
@@ -39,11 +39,11 @@ pub(super) struct Store {
 
 impl Store {
     fn upload<'a>(&'a self, key: &'a str, id: &'a str) -> UploadRef<'a> {
-        UploadRef { bucket: &self.plan.bucket, key, id }
+        UploadRef { bucket: &self.place.bucket, key, id }
     }
 
     fn put<'a>(&'a self, key: &'a str) -> Call<'a> {
-        Call::new(Method::PUT, &self.plan.bucket, key)
+        Call::new(Method::PUT, &self.place.bucket, key)
     }
 
     fn condition<'c>(&self, wanted: Condition<'c>) -> Condition<'c> {
@@ -52,12 +52,12 @@ impl Store {
 
     /// Headers that an object of records carries; `run` is the owner's word.
     fn dress(&self, call: &mut Call<'_>, run: &str, mark: Option<&str>) -> Result<(), Fault> {
-        call.header(header::CONTENT_TYPE, self.plan.content_type)?;
+        call.header(header::CONTENT_TYPE, self.place.content_type)?;
         call.header(RUN, run)?;
         if let Some(m) = mark {
             call.header(MARK, m)?;
         }
-        if let Some(class) = &self.plan.storage_class {
+        if let Some(class) = &self.place.storage_class {
             call.header(STORAGE_CLASS, class)?;
         }
         match self.client.site().config().dialect {
@@ -88,7 +88,7 @@ impl Store {
 
     /// Begins an upload.
     pub(super) async fn begin(&self, key: &str, run: &str) -> Result<String, Fault> {
-        let mut call = Call::new(Method::POST, &self.plan.bucket, key).query(&[("uploads", "")]);
+        let mut call = Call::new(Method::POST, &self.place.bucket, key).query(&[("uploads", "")]);
         self.dress(&mut call, run, None)?;
         let body = self.client.call(call).await?.xml().await?;
         let mut id = String::new();
@@ -129,9 +129,16 @@ impl Store {
         out.verify(digest, None)
     }
 
+    /// Makes the object of parts that are stored already.
+    pub(super) async fn complete_parts(&self, key: &str, id: &str, parts: &[String]) -> Result<(), Fault> {
+        let list: Vec<_> = (1..).zip(parts.iter().map(String::as_str)).collect();
+        let condition = self.condition(Condition::IfAbsent);
+        self.client.complete_upload(self.upload(key, id), &list, condition).await.map(drop)
+    }
+
     /// Whose object is at a key: the owner's word (empty when it is none of ours), `None` when nothing is there.
     pub(super) async fn run_of(&self, key: &str) -> Result<Option<String>, Fault> {
-        match self.client.head(&self.plan.bucket, key).await {
+        match self.client.head(&self.place.bucket, key).await {
             Ok(head) => Ok(Some(run_in(&head.headers))),
             Err(f) if f.kind() == ErrorKind::NotFound && &*f.code != "NoSuchBucket" => Ok(None),
             Err(f) => Err(f),
@@ -140,7 +147,7 @@ impl Store {
 
     /// Forgets all unfinished uploads of a key.
     pub(super) async fn abort(&self, key: &str) -> Result<(), Fault> {
-        for found in self.client.list_uploads(&self.plan.bucket, key).await? {
+        for found in self.client.list_uploads(&self.place.bucket, key).await? {
             if found.key == key.as_bytes() {
                 self.client.abort_upload(self.upload(key, &found.id)).await?;
             }
@@ -150,7 +157,7 @@ impl Store {
 
     /// A small object and its ETag.
     pub(super) async fn read(&self, key: &str) -> Result<Option<(Bytes, Option<Box<str>>)>, Fault> {
-        let answer = match self.client.get(&self.plan.bucket, key, None, None).await {
+        let answer = match self.client.get(&self.place.bucket, key, None, None).await {
             Ok(answer) => answer,
             Err(f) if f.kind() == ErrorKind::NotFound && &*f.code != "NoSuchBucket" => return Ok(None),
             Err(f) => return Err(f),
@@ -185,7 +192,7 @@ impl Store {
                 Err(f) => return Err(f),
             }
         }
-        tracing::warn!(bucket = %self.plan.bucket, "the store takes no conditional writes; it is looked at before each write instead");
+        tracing::warn!(bucket = %self.place.bucket, "the store takes no conditional writes; it is looked at before each write instead");
         self.plain.set(true);
         Ok(())
     }

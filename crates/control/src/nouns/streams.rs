@@ -20,6 +20,9 @@ pub enum SyncKind {
 /// Attribute of a pipeline that says which sync it is. Doors don't set it themselves.
 pub(crate) const SYNC: &str = "wharf.sync";
 
+/// Attribute of a pipeline that dumps a stream: the stream's id. Doors don't set it themselves.
+pub(crate) const DUMP: &str = "wharf.dump";
+
 impl SyncKind {
     /// Stable name used in records.
     #[must_use]
@@ -105,6 +108,8 @@ pub struct PipelineFilter {
     pub resource: Option<String>,
     /// Attributes: key, any of these values (of 256 bytes at most).
     pub attributes: Vec<(String, Vec<String>)>,
+    /// Dump tasks too, which are another product's.
+    pub dumps: bool,
     /// Which stretch of the answer.
     pub page: Page,
 }

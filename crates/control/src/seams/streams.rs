@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use connector::records::Problem;
 use model::{EndKind, Sealed};
 
@@ -62,6 +63,28 @@ pub struct PartitionEnds {
     /// Position of the first record that is still there.
     pub first: i64,
     /// Position of the next record.
+    pub next: i64,
+}
+
+/// A record of a log, as the DIS door puts and gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogRecord {
+    /// Milliseconds since the epoch.
+    pub timestamp_ms: i64,
+    /// Key.
+    pub key: Option<Bytes>,
+    /// Value; `None` is a tombstone, which only Kafka clients write.
+    pub value: Option<Bytes>,
+    /// Headers.
+    pub headers: Vec<(Bytes, Option<Bytes>)>,
+}
+
+/// What was read of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogPiece {
+    /// Records with their positions, in order.
+    pub records: Vec<(i64, LogRecord)>,
+    /// Where to read on.
     pub next: i64,
 }
 
@@ -189,6 +212,52 @@ pub trait Streams: Send + Sync {
         topic: &str,
         records: Vec<NewRecord>,
     ) -> connector::Result<Vec<Produced>>;
+
+    /// Appends records to partitions, each partition's in one go and in order, acknowledged by all copies. For each partition
+    /// the positions of its records, or why none of them is (surely) written.
+    async fn append(
+        &self,
+        on: &Cluster,
+        topic: &str,
+        parts: Vec<(i32, Vec<LogRecord>)>,
+    ) -> Vec<connector::Result<Vec<i64>>> {
+        let mut out = Vec::with_capacity(parts.len());
+        for (partition, records) in parts {
+            let records = records.into_iter().map(|r| NewRecord {
+                key: r.key.map(Into::into),
+                value: r.value.map(Into::into),
+                headers: r.headers.into_iter().map(|(k, v)| (k.into(), v.map(Into::into))).collect(),
+                partition: Some(partition),
+            });
+            let placed = self.produce(on, topic, records.collect()).await;
+            out.push(placed.map(|placed| placed.into_iter().map(|p| p.offset).collect()));
+        }
+        out
+    }
+
+    /// Reads a partition from a position on, about `max_bytes` but at least what one read gives. Nothing past the end;
+    /// `NotFound` no such partition.
+    async fn read(
+        &self,
+        on: &Cluster,
+        topic: &str,
+        (partition, from): (i32, i64),
+        max_bytes: usize,
+    ) -> connector::Result<LogPiece> {
+        let count = u32::try_from((max_bytes / 64).clamp(1, 1000)).unwrap_or(1000);
+        let found = self.fetch(on, topic, (partition, from), count).await?;
+        let next = found.last().map_or(from, |r| r.offset + 1);
+        let one = |r: FetchedRecord| {
+            let record = LogRecord {
+                timestamp_ms: r.timestamp_ms,
+                key: r.key.map(Bytes::from),
+                value: r.value.map(Bytes::from),
+                headers: r.headers.into_iter().map(|(k, v)| (k.into(), v.map(Bytes::from))).collect(),
+            };
+            (r.offset, record)
+        };
+        Ok(LogPiece { records: found.into_iter().map(one).collect(), next })
+    }
 }
 
 /// No connectors of records: everything is refused.

@@ -290,9 +290,12 @@ impl Streams for FakeStreams {
 
     async fn produce(&self, on: &Cluster, topic: &str, records: Vec<NewRecord>) -> Result<Vec<Produced>> {
         self.ask(on, |c| {
-            let partition = &mut found(c, topic)?.partitions[0];
+            let topic_found = found(c, topic)?;
             let mut out = Vec::new();
             for r in records {
+                let index = r.partition.unwrap_or(0);
+                let missing = || Error::new(ErrorKind::NotFound, "no such partition");
+                let partition = topic_found.partitions.get_mut(index as usize).ok_or_else(missing)?;
                 let offset = partition.len() as i64;
                 let (key, value) = (r.key, r.value);
                 partition.push(FetchedRecord {
@@ -302,7 +305,7 @@ impl Streams for FakeStreams {
                     value,
                     ..Default::default()
                 });
-                out.push(Produced { topic: topic.to_owned(), partition: 0, offset });
+                out.push(Produced { topic: topic.to_owned(), partition: index, offset });
             }
             Ok(out)
         })

@@ -4,8 +4,8 @@
 //! wait. Each event counts an epoch up; a batch carries the epoch it was read in, and the lane throws away those of a split
 //! that are older than the split's last assignment.
 //!
-//! What a lane may hold is bounded twice: by its window, so that a slow lane can't take the whole budget, and by a lease of the
-//! budget for each batch. While there is no room, the source is polled with room 0 twice a second and keeps its membership.
+//! What a lane may hold is bounded twice: by its window ([`super::window`]), so that a slow lane can't take the whole budget, and by a
+//! lease of the budget for each batch. While there is no room, the source is polled with room 0 twice a second and keeps its membership.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -18,6 +18,8 @@ use connector::{Error, Result};
 use runtime::{ByteBudget, Lease};
 use tokio::sync::mpsc;
 
+use super::window::Windows;
+
 /// How long one poll waits. Commands are obeyed between polls.
 const POLL: Duration = Duration::from_millis(50);
 /// How often a source is polled for its membership alone while there is no room.
@@ -26,8 +28,10 @@ const KEEP_ALIVE: Duration = Duration::from_millis(500);
 const ENDS: Duration = Duration::from_secs(1);
 /// Bytes that are asked for at first, and at most.
 const ROOM: (u64, u64) = (64 << 10, 1 << 20);
-/// Batches that may wait for the lane; the window keeps their number below it.
+/// Batches that may wait for the lane.
 const WAITING: usize = 512;
+/// What the smallest batch counts in the window: it costs more than its bytes.
+const LEAST_CHARGE: u64 = 4 << 10;
 /// Events that may wait for the lane.
 const EVENTS: usize = 64;
 /// How long a source may say that it can't be reached before the lane is started anew.
@@ -80,8 +84,8 @@ pub(super) struct Intake {
 /// How much a source may give.
 #[derive(Debug, Clone)]
 pub(super) struct Share {
-    /// Bytes that a lane may hold.
-    pub window: u64,
+    /// Bytes that lanes may hold.
+    pub windows: Windows,
     /// How many times a batch is in memory: once, or twice where a transform makes new records of it.
     pub copies: u64,
     /// Bytes of one batch, where a throttle wants small ones.
@@ -90,10 +94,11 @@ pub(super) struct Share {
 }
 
 /// Between the source's thread and its lane.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,
     changed: Condvar,
+    windows: Windows,
 }
 
 #[derive(Debug, Default)]
@@ -119,7 +124,11 @@ impl Gate {
 
     /// The lane let go of these bytes.
     pub fn give_back(&self, bytes: u64) {
-        self.change(|s| s.used = s.used.saturating_sub(bytes));
+        self.change(|s| self.hold(s, s.used.saturating_sub(bytes)));
+    }
+
+    fn window(&self) -> u64 {
+        self.windows.of(self.lock().used)
     }
 
     /// For how long the window has been full.
@@ -130,6 +139,11 @@ impl Gate {
     /// The end of a split as last seen.
     pub fn end(&self, split: &Split) -> Option<i64> {
         self.lock().ends.get(split).copied()
+    }
+
+    fn hold(&self, state: &mut State, bytes: u64) {
+        self.windows.moved(state.used, bytes);
+        state.used = bytes;
     }
 
     fn change(&self, f: impl FnOnce(&mut State)) {
@@ -151,12 +165,19 @@ impl Gate {
         out.timed_out()
     }
 
-    /// Waits for room in the window, for a change, or for the time to run out (true).
-    fn wait_for_room(&self, window: u64, time: Duration) -> bool {
+    /// Waits for room beyond `full` bytes, for a change, or for the time to run out (true).
+    fn wait_for_room(&self, full: u64, time: Duration) -> bool {
         let state = self.lock();
-        let quiet = |s: &mut State| !s.stop && s.commands.is_empty() && s.used >= window;
+        let quiet = |s: &mut State| !s.stop && s.commands.is_empty() && s.used >= full;
         let waited = self.changed.wait_timeout_while(state, time, quiet);
         waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.windows.moved(state.used, 0);
     }
 }
 
@@ -167,10 +188,11 @@ impl Wake for Gate {
 }
 
 /// Makes both ends of the ways.
-pub(super) fn ways() -> (Intake, Outlet) {
+pub(super) fn ways(windows: &Windows) -> (Intake, Outlet) {
     let (tell, events) = mpsc::channel(EVENTS);
     let (give, batches) = mpsc::channel(WAITING);
-    let gate = Arc::new(Gate::default());
+    let gate = Gate { state: Mutex::default(), changed: Condvar::new(), windows: windows.clone() };
+    let gate = Arc::new(gate);
     (Intake { events, batches, gate: gate.clone() }, Outlet { tell, give, gate })
 }
 
@@ -217,7 +239,11 @@ impl Feed<'_> {
         while !self.obey()? {
             self.look();
             let Some(ask) = self.room(room) else {
-                if self.out.gate.wait_for_room(self.full(), KEEP_ALIVE) {
+                let full = match self.out.give.capacity() {
+                    0 => 0,
+                    _ => self.full(self.out.gate.window()),
+                };
+                if self.out.gate.wait_for_room(full, KEEP_ALIVE) {
                     self.keep_alive()?;
                 }
                 continue;
@@ -267,21 +293,21 @@ impl Feed<'_> {
     }
 
     /// Beyond this much the window is full: a batch of the smallest size no longer fits.
-    fn full(&self) -> u64 {
+    fn full(&self, window: u64) -> u64 {
         let least = ROOM.0 * self.share.copies;
-        self.share.window.saturating_sub(least.min(self.share.window / 4)).max(1)
+        window.saturating_sub(least.min(window / 4)).max(1)
     }
 
     /// Bytes to ask for; `None` when the window is full.
     fn room(&self, wanted: u64) -> Option<u64> {
-        let full = self.full();
         let mut state = self.out.gate.lock();
-        if state.used >= full {
+        let window = self.share.windows.of(state.used);
+        if state.used >= self.full(window) || self.out.give.capacity() == 0 {
             state.full_since.get_or_insert_with(Instant::now);
             return None;
         }
         state.full_since = None;
-        let left = (self.share.window - state.used) / self.share.copies;
+        let left = window.saturating_sub(state.used) / self.share.copies;
         Some(wanted.min(left).min(self.share.room).max(1))
     }
 
@@ -366,8 +392,9 @@ impl Feed<'_> {
         } else {
             lease.shrink(held);
         }
-        let charge = held.max(self.share.window / (WAITING as u64 / 2)).max(1);
-        self.out.gate.change(|s| s.used = s.used.saturating_add(charge));
+        let charge = held.max(LEAST_CHARGE);
+        let gate = &self.out.gate;
+        gate.change(|s| gate.hold(s, s.used.saturating_add(charge)));
         let fed = Fed { batch, epoch: self.epoch, charge, lease };
         Ok(self.out.give.blocking_send(fed).map_err(|_| Over))
     }

@@ -1,14 +1,14 @@
 //! What becomes of records that the destination refuses.
 //!
 //! `Corrupt` means that the sink's own options say that such a record is dropped; where all refused records of a call are so, they
-//! are. Everything else goes by the pipeline's rule. A call has one ruling: a sink that wants corrupt ones dropped and others
+//! are. An error directory takes the records as the batch has them: there is no transform where one is. Everything else goes by the pipeline's rule. A call has one ruling: a sink that wants corrupt ones dropped and others
 //! kept asks for each group by itself.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use async_trait::async_trait;
-use connector::records::{Host, Refused, Ruling, Unit};
+use connector::records::{Aside, ErrorDirectory, Host, Refused, Ruling, Unit};
 use connector::{Error, ErrorKind, Result};
 use model::{DeadLetter, OnFailure};
 
@@ -20,6 +20,8 @@ pub(super) struct LaneHost {
     pub rule: OnFailure,
     pub keeper: Keeper,
     pub held: Rc<RefCell<Held>>,
+    /// Where `Aside` puts records.
+    pub errors: Option<Rc<dyn ErrorDirectory>>,
 }
 
 #[async_trait(?Send)]
@@ -33,6 +35,12 @@ impl Host for LaneHost {
             OnFailure::Keep { .. } => {
                 let letters = self.letters(unit, &refused)?;
                 self.keeper.keep(letters).await?;
+                Ok(Ruling::Kept)
+            }
+            OnFailure::Aside { .. } => {
+                let none = || Error::new(ErrorKind::Other, "the pipeline has no error directory");
+                let errors = self.errors.as_ref().ok_or_else(none)?;
+                errors.put(&unit.batch, Aside::Some(&refused)).await?;
                 Ok(Ruling::Kept)
             }
             OnFailure::Block | OnFailure::Pass => Err(blocked(unit, &refused)),

@@ -10,20 +10,23 @@
 //!
 //! A lane is dropped at any moment, at any await: that equals a crash, and the next one starts from the marks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connector::records::{Account, Context, Lag, Mark, RecordSink, Settled, SharedHost, Split, Unit};
+use connector::records::{
+    Account, Context, ErrorDirectory, Lag, Mark, RecordSink, Settled, SharedHost, Split, Unit,
+};
 use connector::{Error, ErrorKind, Result};
 use model::{OnFailure, Pipeline, Stage};
 use runtime::{Bandwidth, Shutdown, TaskKind};
 use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 
+use super::aside::{AsideSink, Failing};
 use super::clerk::Clerk;
 use super::feed::{self, Command, Event, Fed, Gate, Intake, Share};
 use super::held::{Held, Origin};
@@ -36,7 +39,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often the source is told positions.
 const TELL: Duration = Duration::from_secs(1);
 /// How long an idle lane's window may be full before the sink is told to let go.
-const STUCK: Duration = Duration::from_secs(1);
+const STUCK: Duration = Duration::from_millis(100);
 /// How long a source may take to leave.
 const LEAVE: Duration = Duration::from_secs(3);
 
@@ -53,9 +56,19 @@ pub(super) struct Run {
     pub share: Share,
     pub bytes: Bandwidth,
     pub records: Bandwidth,
+    /// Splits whose destination fails.
+    pub failing: Failing,
 }
 
 impl Run {
+    /// How long a failing destination is tried again before its records go aside; `None` = for ever.
+    pub fn patience(&self) -> Option<Duration> {
+        match &self.pipeline.on_refusal {
+            OnFailure::Aside { retry_s, .. } => retry_s.map(Duration::from_secs),
+            _ => None,
+        }
+    }
+
     /// Runs `work` on a thread with a reactor of its own, until it ends or everything is cut.
     pub async fn on_thread<W>(self: &Arc<Self>, lane: u32, work: W) -> Result<()>
     where
@@ -87,7 +100,7 @@ impl Run {
 
 /// Works until it is told to rest, or something fails.
 pub(super) async fn work(run: Arc<Run>, context: Context, ends: Arc<dyn Ends>) -> Result<()> {
-    let (mut intake, outlet) = feed::ways();
+    let (mut intake, outlet) = feed::ways(&run.share.windows);
     let mut lane = Lane::new(run.clone(), &context, &ends, intake.gate.clone())?;
     let mut share = run.share.clone();
     share.copies = if lane.step.is_some() { 2 } else { 1 };
@@ -97,6 +110,7 @@ pub(super) async fn work(run: Arc<Run>, context: Context, ends: Arc<dyn Ends>) -
     });
     let source = runtime::spawn_local(TaskKind::LaneWork, source);
     let ended = lane.serve(&mut intake).await;
+    lane.remember(&ended);
     // The source leaves its group before the next lane joins it.
     gate.stop();
     drop((lane, intake));
@@ -108,11 +122,18 @@ struct Lane {
     run: Arc<Run>,
     number: u32,
     sink: Box<dyn RecordSink>,
+    errors: Option<Rc<dyn ErrorDirectory>>,
+    /// This lane only puts records aside; set when that is done.
+    aside: Option<Rc<Cell<bool>>>,
     step: Option<Box<dyn Step>>,
     keeper: Keeper,
     held: Rc<RefCell<Held>>,
     gate: Arc<Gate>,
     splits: HashMap<Split, Open>,
+    /// Splits that are being taken over.
+    arriving: Vec<Split>,
+    /// It was not the destination that failed.
+    source_failed: bool,
     /// The sink commits the source's positions itself.
     joined: bool,
     /// Settled, not yet noted.
@@ -139,23 +160,41 @@ impl Lane {
             Keeper::new((stage, rule), run.clerk.clone(), run.desk.clone(), ends.clone(), context)
         };
         let held = Rc::new(RefCell::new(Held::default()));
+        let errors = match &run.pipeline.on_refusal {
+            OnFailure::Aside { to, .. } => Some(ends.errors(to, context)?),
+            _ => None,
+        };
         let host = LaneHost {
             rule: run.pipeline.on_refusal.clone(),
             keeper: keeper(Stage::Sink, &run.pipeline.on_refusal),
             held: held.clone(),
+            errors: errors.clone(),
         };
         let keeper = keeper(Stage::Transform, &run.pipeline.on_failure);
         let step = ends.step()?;
-        let sink = ends.sink(context, Rc::new(host) as SharedHost)?;
+        let sink = ends.sink(context, Rc::new(host) as SharedHost);
+        let due = run.patience().map(|p| run.failing.due(p)).unwrap_or_default();
+        let (sink, aside) = match &errors {
+            Some(errors) if !due.is_empty() => {
+                let sink = AsideSink::new(sink.ok(), errors.clone(), due, gate.clone());
+                let done = sink.done.clone();
+                (Box::new(sink) as Box<dyn RecordSink>, Some(done))
+            }
+            _ => (sink?, None),
+        };
         Ok(Self {
             run,
             number: context.lane,
             sink,
+            errors,
+            aside,
             step,
             keeper,
             held,
             gate,
             splits: HashMap::new(),
+            arriving: Vec::new(),
+            source_failed: false,
             joined: false,
             moved: HashMap::new(),
             untold: HashMap::new(),
@@ -190,6 +229,28 @@ impl Lane {
                 },
             }
             self.collect()?;
+            if self.aside.as_ref().is_some_and(|done| done.get()) {
+                return self.rest().await;
+            }
+        }
+    }
+
+    /// Takes down that the destination failed, or that nothing is left to be put aside.
+    fn remember(&self, ended: &Result<()>) {
+        let failing = &self.run.failing;
+        match ended {
+            Ok(()) if self.aside.is_some() => {
+                let all = failing.due(Duration::ZERO);
+                all.keys().for_each(|s| failing.settled(s));
+            }
+            Err(e)
+                if !self.source_failed && !matches!(e.kind(), ErrorKind::Changed | ErrorKind::Cancelled) =>
+            {
+                let open = self.splits.iter().map(|(s, o)| (s.clone(), o.next.filter(|n| *n > o.mark.next)));
+                let open = open.filter(|(_, reached)| reached.is_some());
+                failing.failed(open.chain(self.arriving.iter().map(|s| (s.clone(), None))), e);
+            }
+            _ => {}
         }
     }
 
@@ -205,13 +266,20 @@ impl Lane {
                 self.close(&splits).await;
                 Ok(())
             }
-            Some(Event::Failed(e)) => Err(e.context("the source fails")),
-            None => Err(Error::new(ErrorKind::Other, "the source's thread ended")),
+            Some(Event::Failed(e)) => {
+                self.source_failed = true;
+                Err(e.context("the source fails"))
+            }
+            None => {
+                self.source_failed = true;
+                Err(Error::new(ErrorKind::Other, "the source's thread ended"))
+            }
         }
     }
 
     async fn assigned(&mut self, epoch: u64, splits: Vec<Split>) -> Result<()> {
         self.close(&splits).await;
+        self.arriving.clone_from(&splits);
         let known = self.run.clerk.known(&splits);
         let theirs = self.sink.committed(&known).await?;
         if theirs.len() != known.len() {
@@ -226,7 +294,13 @@ impl Lane {
         };
         let marks: Vec<_> = known.into_iter().zip(theirs).map(|(k, t)| newest(k, t)).collect();
         let open: Vec<_> = marks.iter().map(|(s, m)| (s.clone(), m.unwrap_or_default())).collect();
+        if let Some(errors) = &self.errors {
+            for (split, mark) in &open {
+                errors.begin(split, mark.next).await?;
+            }
+        }
         self.sink.open(&open).await?;
+        self.arriving.clear();
         for (split, mark) in &marks {
             if let Some(mark) = mark {
                 self.run.clerk.note(split, *mark);
@@ -319,6 +393,9 @@ impl Lane {
             if !self.progress && mark != open.mark {
                 self.progress = true;
                 self.run.live.progress(self.number);
+            }
+            if mark.next > open.mark.next {
+                self.run.failing.settled(&split);
             }
             open.mark = mark;
             self.moved.insert(split, mark);

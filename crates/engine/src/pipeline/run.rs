@@ -13,6 +13,7 @@ use runtime::{Bandwidth, Random, Shutdown, TaskKind};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
+use super::aside::Failing;
 use super::clerk::Clerk;
 use super::feed::Share;
 use super::lane::{self, Run};
@@ -100,13 +101,14 @@ fn make(s: &Settings, pipeline: Pipeline, hand: &Hand, clerk: Arc<Clerk>) -> Run
     Run {
         bytes: Bandwidth::limited(pipeline.bytes_per_s.unwrap_or(0)),
         records: Bandwidth::limited(pipeline.records_per_s.unwrap_or(0)),
-        share: Share { window: s.window(), copies: 1, room, budget: s.budget.clone() },
+        share: Share { windows: hand.windows.clone(), copies: 1, room, budget: s.budget.clone() },
         clerk,
         desk: s.desk.clone(),
         catalogue: s.catalogue.clone(),
         live: hand.live.clone(),
         rest: hand.rest.clone(),
         context,
+        failing: Failing::default(),
         pipeline,
     }
 }
@@ -199,8 +201,12 @@ async fn pause(run: &Run, number: u32, waits: &mut Waits, ended: connector::Resu
     if run.live.down(number, Some(e.to_string())) {
         waits.reset();
     }
+    let mut wait = waits.next();
+    if let Some(due) = run.patience().and_then(|p| run.failing.due_in(p)) {
+        wait = wait.min(due);
+    }
     tokio::select! {
-        () = tokio::time::sleep(waits.next()) => {}
+        () = tokio::time::sleep(wait) => {}
         () = run.rest.stopped() => {}
         () = run.clerk.cut.stopped() => {}
     }

@@ -3,12 +3,13 @@
 //! All calls to [`Pipelines`] and [`DeadDesk`] are made on the server's own runtime, never on a lane's, so a pool of
 //! database connections never belongs to a thread that ends.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use connector::Result;
-use connector::records::{Context, Mark, RecordSink, RecordSource, SharedHost, Split};
+use connector::records::{Context, ErrorDirectory, Mark, RecordSink, RecordSource, SharedHost, Split};
 use model::{DeadLetter, Ledger, Pipeline, PipelineEnd, PipelineId};
 
 use super::Step;
@@ -185,4 +186,12 @@ pub trait Ends: Send + Sync + 'static {
     /// # Errors
     /// As the connector says.
     fn copy(&self, to: &PipelineEnd, context: &Context, host: SharedHost) -> Result<Box<dyn RecordSink>>;
+
+    /// An error directory (`OnFailure::Aside`). Called on the lane's thread.
+    ///
+    /// # Errors
+    /// As the connector says.
+    fn errors(&self, _to: &PipelineEnd, _context: &Context) -> Result<Rc<dyn ErrorDirectory>> {
+        Err(connector::Error::new(connector::ErrorKind::Unsupported, "there are no error directories here"))
+    }
 }

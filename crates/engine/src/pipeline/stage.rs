@@ -141,14 +141,17 @@ impl Emit for Collector<'_> {
     }
 
     fn failed(&mut self, from: usize, kind: &'static str, reason: fmt::Arguments<'_>) {
-        if let (OnFailure::Block, Some(r), None) = (self.on_failure, self.batch.get(from), &self.blocked) {
+        if let (OnFailure::Block | OnFailure::Aside { .. }, Some(r), None) =
+            (self.on_failure, self.batch.get(from), &self.blocked)
+        {
             let text = format!("{} offset {} can't be transformed: {reason}", self.batch.split(), r.offset);
             self.blocked = Some((r.offset, Error::new(ErrorKind::Unacceptable, text)));
             return;
         }
         let Some((original, weight)) = self.read(from) else { return };
         match self.on_failure {
-            OnFailure::Block => {}
+            // An error directory takes nothing that a transform had a hand in: control refuses the two together.
+            OnFailure::Block | OnFailure::Aside { .. } => {}
             OnFailure::Drop => self.before.add(Account::SKIPPED, 1, weight),
             OnFailure::Pass => self.push(&original, weight),
             OnFailure::Keep { .. } => {

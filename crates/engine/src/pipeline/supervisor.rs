@@ -1,8 +1,8 @@
 //! The supervisor: takes pipelines from the store and runs each on threads of its own.
 //!
 //! As with tasks ([`crate::dispatch`]), the attempt number fences off a run that lost its pipeline, and a crash needs no telling.
-//! Pipelines share the byte budget and nothing else; each lane has a window small enough that all lanes at once fill at
-//! most half of it, so a slow sink can't starve a fast one.
+//! Pipelines share the byte budget and nothing else; the windows of all lanes fill at most half of it, and each has a
+//! share of its own, so a slow sink can't starve a fast one ([`super::window`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +13,12 @@ use runtime::{ByteBudget, Clock, Random, Shutdown, TaskKind};
 use tokio::sync::{Notify, Semaphore};
 
 use super::run::{self, REST};
+use super::window::Windows;
 use super::{Catalogue, DeadDesk, Live, Pipelines, Snapshot, Trouble};
 use crate::dispatch::Lease;
 
 /// How often the store is asked for work when nobody woke us.
 const LOOK: Duration = Duration::from_secs(5);
-/// A lane's window at least and at most.
-const WINDOW: (u64, u64) = (64 << 10, 16 << 20);
 
 /// What a supervisor is made of.
 pub struct Settings {
@@ -63,10 +62,10 @@ impl Default for Pauses {
 }
 
 impl Settings {
-    /// Bytes that one lane may hold: all lanes together at most half of the budget; the other half is for what sinks make of them.
-    pub(super) fn window(&self) -> u64 {
+    /// Bytes that lanes may hold: all together at most half of the budget; the other half is for what sinks make of them.
+    fn windows(&self) -> Windows {
         let lanes = (self.concurrent.max(1) + self.spare_lanes) as u64;
-        (self.budget.total() / 2 / lanes).clamp(WINDOW.0, WINDOW.1)
+        Windows::new(self.budget.total() / 2, lanes)
     }
 }
 
@@ -81,6 +80,7 @@ struct Inner {
     stop: Shutdown,
     room: Arc<Semaphore>,
     spare: Semaphore,
+    windows: Windows,
     running: Mutex<HashMap<PipelineId, Hand>>,
 }
 
@@ -89,6 +89,8 @@ struct Inner {
 pub(super) struct Hand {
     pub rest: Shutdown,
     pub live: Arc<Live>,
+    /// Those of all pipelines.
+    pub windows: Windows,
 }
 
 impl Supervisor {
@@ -104,6 +106,7 @@ impl Supervisor {
             stop: Shutdown::new(),
             room: Arc::new(Semaphore::new(settings.concurrent.max(1))),
             spare: Semaphore::new(settings.spare_lanes),
+            windows: settings.windows(),
             running: Mutex::default(),
             settings,
         };
@@ -193,7 +196,8 @@ impl Supervisor {
     }
 
     async fn run(&self, pipeline: Pipeline) {
-        let hand = Hand { rest: self.0.stop.child(), live: Arc::default() };
+        let windows = self.0.windows.clone();
+        let hand = Hand { rest: self.0.stop.child(), live: Arc::default(), windows };
         let id = pipeline.id.clone();
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), hand.clone());
         Box::pin(run::run(&self.0.settings, &self.0.spare, pipeline, &hand)).await;

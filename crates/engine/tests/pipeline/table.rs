@@ -81,6 +81,11 @@ impl Table {
         self.lock().faults.extend(faults);
     }
 
+    /// Nothing fails any more.
+    pub fn clear(&self) {
+        self.lock().faults.clear();
+    }
+
     pub fn commits(&self) -> u64 {
         self.lock().commits
     }

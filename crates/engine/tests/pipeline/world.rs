@@ -1,12 +1,13 @@
 //! A store, a log, a table and a supervisor between them.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use connector::Result;
-use connector::records::{Batch, Context, RecordRef, RecordSink, RecordSource, SharedHost};
+use connector::records::{Batch, Context, ErrorDirectory, RecordRef, RecordSink, RecordSource, SharedHost};
 use engine::dispatch::Lease;
 use engine::pipeline::{Catalogue, Emit, Ends, Pauses, Settings, Step, Supervisor};
 use model::{
@@ -15,6 +16,7 @@ use model::{
 };
 use runtime::{ByteBudget, Clock, Random};
 
+use super::aside::Errors;
 use super::desk::Store;
 use super::log::Log;
 use super::table::{Habits, Table};
@@ -27,6 +29,7 @@ pub struct Way {
     pub copies: Table,
     pub habits: Habits,
     pub transform: bool,
+    pub errors: Errors,
 }
 
 impl Way {
@@ -37,6 +40,7 @@ impl Way {
             copies: Table::default(),
             habits: Habits::default(),
             transform: false,
+            errors: Errors::default(),
         }
     }
 }
@@ -106,7 +110,9 @@ impl World {
         let mut all = BTreeMap::new();
         for (p, way) in ways {
             all.insert(p.id.0.clone(), way.clone());
-            store.add(p, way.habits.keeps_marks.then_some(way.table));
+            // What goes aside moves the journal past the table.
+            let aside = matches!(p.on_refusal, OnFailure::Aside { .. });
+            store.add(p, (way.habits.keeps_marks && !aside).then_some(way.table));
         }
         Self::again(store, all, setup).await
     }
@@ -187,6 +193,10 @@ impl Ends for Way {
 
     fn copy(&self, _: &PipelineEnd, _: &Context, host: SharedHost) -> Result<Box<dyn RecordSink>> {
         Ok(self.copies.sink(Habits { keeps_marks: false, ..Habits::default() }, host))
+    }
+
+    fn errors(&self, _: &PipelineEnd, _: &Context) -> Result<Rc<dyn ErrorDirectory>> {
+        Ok(Rc::new(self.errors.clone()))
     }
 }
 

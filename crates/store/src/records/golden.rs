@@ -48,6 +48,7 @@ fn places() {
         operator: true,
         active: true,
         declared: model::Declared::Never,
+        tokens: Vec::new(),
         created: Timestamp(1_700_000_000_000_000),
     };
     check("account.v1.json", &AccountRecord::of(&account), |r| Ok(AccountRecord::of(&r.noun()?)));
@@ -98,6 +99,52 @@ fn places() {
         created: Timestamp(1),
     };
     check("object-store.v1.json", &ObjectStoreRecord::of(&store), |r| Ok(ObjectStoreRecord::of(&r.noun()?)));
+}
+
+#[test]
+fn streams() {
+    let mut stream = DisStream {
+        id: DisStreamId("s3R2e1A0mIdOf19Lett".into()),
+        account: "a".into(),
+        name: "events".into(),
+        topic: "dis.a.events".into(),
+        status: DisStatus::Running,
+        kind: DisKind::Advanced,
+        data: DisData::Json,
+        schema: Some("{\"type\":\"record\",\"name\":\"r\",\"fields\":[]}".into()),
+        csv_delimiter: Some(";".into()),
+        compression: Some("snappy".into()),
+        retention_hours: 72,
+        auto_scale: AutoScale { enabled: true, least: 1, most: 5 },
+        partitions: Vec::new(),
+        changes: Vec::new(),
+        tags: BTreeMap::from([("k".into(), "v".into())]),
+        system_tags: BTreeMap::from([("_sys_enterprise_project_id".into(), "0".into())]),
+        created: Timestamp(1),
+        modified: Timestamp(2),
+    };
+    stream.rescale(3, Timestamp(3), false);
+    stream.rescale(2, Timestamp(4), false);
+    stream.rescale(4, Timestamp(5), true);
+    stream.rescale(3, Timestamp(6), false);
+    check("stream.v1.json", &DisStreamRecord::of(&stream), |r| Ok(DisStreamRecord::of(&r.noun()?)));
+    let app =
+        DisApp { id: "app-1".into(), account: "a".into(), name: "reader".into(), created: Timestamp(7) };
+    check("app.v1.json", &DisAppRecord::of(&app), |r| Ok(DisAppRecord::of(&r.noun())));
+    // An account with tokens; one without is in `places`.
+    let account = Account {
+        id: "100000000001".into(),
+        name: "name".into(),
+        access_key_id: "AKID".into(),
+        secret: Sealed(vec![1, 2, 255]),
+        app_id: "1250000000".into(),
+        operator: false,
+        active: true,
+        declared: model::Declared::Now,
+        tokens: vec!["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into()],
+        created: Timestamp(1_700_000_000_000_000),
+    };
+    check("account-tokens.v1.json", &AccountRecord::of(&account), |r| Ok(AccountRecord::of(&r.noun()?)));
 }
 
 #[test]
@@ -286,6 +333,50 @@ fn pipelines() {
         created: Timestamp(1),
     };
     check("topic.v1.json", &DipTopicRecord::of(&topic), |r| Ok(DipTopicRecord::of(&r.noun()?)));
+}
+
+#[test]
+fn flow_logs() {
+    let log = FlowLog {
+        id: "fl-1".into(),
+        account: "a".into(),
+        app_id: "1250000000".into(),
+        name: "n".into(),
+        description: "words".into(),
+        kind: NetworkKind::Interface,
+        resource: "eni-1".into(),
+        vpc: "vpc-1".into(),
+        traffic: LoggedTraffic::All,
+        period_s: Some(60),
+        topic: LogTopic { connection: "ckafka-1".into(), topic: "t".into(), asked: "topic-1".into() },
+        log_id: "id".into(),
+        log_region: "r".into(),
+        region: "q".into(),
+        tags: BTreeMap::from([("k".into(), "v".into())]),
+        created: Timestamp(1),
+        enabled: true,
+        attempt: 0,
+        state: FlowLogState::default(),
+    };
+    check("flow-log.v1.json", &FlowLogRecord::of(&log), |r| Ok(FlowLogRecord::of(&r.noun()?)));
+    let state = FlowLogState {
+        records: 1,
+        packets: 2,
+        bytes: 3,
+        windows: 4,
+        lost_observed: 5,
+        lost_records: 6,
+        lost_packets: 7,
+        gaps: 8,
+        method: "bpf".into(),
+        limits: vec!["l".into()],
+        error: Some("e".into()),
+        topic_gone: true,
+        covered: Some(Timestamp(9)),
+    };
+    check("flow-log-state.v1.json", &FlowLogStateRecord::of(&state), |r| {
+        Ok(FlowLogStateRecord::of(&r.noun()))
+    });
 }
 
 #[test]

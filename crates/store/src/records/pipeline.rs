@@ -52,6 +52,7 @@ enum OnFailureRecord {
     Drop,
     Pass,
     Keep { copy: Option<EndRecord>, retries: u32, interval_ms: u64 },
+    Aside { to: EndRecord, retry_s: Option<u64> },
 }
 
 impl OnFailureRecord {
@@ -65,6 +66,7 @@ impl OnFailureRecord {
                 retries: *retries,
                 interval_ms: *interval_ms,
             },
+            OnFailure::Aside { to, retry_s } => Self::Aside { to: EndRecord::of(to), retry_s: *retry_s },
         }
     }
 
@@ -77,6 +79,7 @@ impl OnFailureRecord {
                 let copy = copy.map(|c| c.noun().map(Box::new)).transpose()?;
                 OnFailure::Keep { copy, retries, interval_ms }
             }
+            Self::Aside { to, retry_s } => OnFailure::Aside { to: Box::new(to.noun()?), retry_s },
         })
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct AccountRecord {
     /// Records of accounts that were made by command have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     declared: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tokens: Vec<String>,
     created_us: i64,
 }
 
@@ -42,6 +44,7 @@ impl AccountRecord {
             operator: a.operator,
             active: a.active,
             declared: (a.declared != Declared::Never).then(|| declared_name(a.declared).to_owned()),
+            tokens: a.tokens.clone(),
             created_us: a.created.0,
         }
     }
@@ -56,6 +59,7 @@ impl AccountRecord {
             operator: self.operator,
             active: self.active,
             declared: self.declared.map_or(Ok(Declared::Never), |word| parse_declared(&word))?,
+            tokens: self.tokens,
             created: Timestamp(self.created_us),
         })
     }

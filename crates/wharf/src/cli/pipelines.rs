@@ -1,4 +1,4 @@
-//! `wharf pipeline`, `wharf connection`, `wharf dead`.
+//! `wharf pipeline`, `wharf connection`, `wharf dead`, `wharf flowlog`.
 
 use clap::{Args, Subcommand};
 
@@ -52,6 +52,15 @@ pub enum ConnectionCommand {
     Show(One),
     /// Remove a connection that no pipeline uses.
     Delete(One),
+}
+
+/// `wharf flowlog`
+#[derive(Debug, Subcommand)]
+pub enum FlowLogCommand {
+    /// Flow logs, newest first, with what was written and lost.
+    List(List),
+    /// One flow log: counts, losses, how it observes, what is in its way.
+    Show(One),
 }
 
 /// `wharf dead`
@@ -131,6 +140,16 @@ impl ConnectionCommand {
     }
 }
 
+impl FlowLogCommand {
+    /// How to reach the server.
+    pub fn server(&self) -> &Server {
+        match self {
+            Self::List(l) => &l.server,
+            Self::Show(o) => &o.server,
+        }
+    }
+}
+
 impl DeadCommand {
     /// How to reach the server.
     pub fn server(&self) -> &Server {
@@ -160,5 +179,6 @@ mod tests {
         assert!(!parses("wharf dead drop"));
         assert!(parses("wharf pipeline list --search x --json"));
         assert!(parses("wharf connection delete resource-1"));
+        assert!(parses("wharf flowlog show fl-12345678 --json"));
     }
 }

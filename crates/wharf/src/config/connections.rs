@@ -26,13 +26,13 @@ pub struct ConnectionConfig {
     pub description: String,
     /// The connector's JSON, without the certificate.
     pub address: Map<String, Value>,
-    /// It is the embedded broker.
+    /// It is the embedded broker, or the server's own lakehouse.
     pub embedded: bool,
     /// Password or secret key.
     pub secret: Option<SecretSource>,
     /// PEM of a further certificate authority.
     pub ca_file: Option<PathBuf>,
-    /// For buckets: the object store of the catalogue.
+    /// For buckets and lakehouses: the object store of the catalogue.
     pub object_store: Option<String>,
     /// What a door needs to know of it beside, for requests that can't say it (bucket, prefix, index).
     pub attributes: Vec<(&'static str, String)>,
@@ -83,8 +83,9 @@ pub fn connection(s: &mut Section<'_, '_, '_>, base: &Path) -> ConnectionConfig 
         "mariadb" => (EndKind::Sql, "MARIADB"),
         "bucket" => (EndKind::Bucket, "COS"),
         "function" => (EndKind::Function, "SCF"),
+        "iceberg" => (EndKind::Iceberg, "ICEBERG"),
         _ => {
-            let known = "kafka, elastic, clickhouse, postgresql, mysql, mariadb, bucket, function";
+            let known = "kafka, elastic, clickhouse, postgresql, mysql, mariadb, bucket, function, iceberg";
             s.problem("kind", format!("must be one of {known}"));
             (EndKind::Kafka, "KAFKA")
         }
@@ -106,6 +107,7 @@ pub fn connection(s: &mut Section<'_, '_, '_>, base: &Path) -> ConnectionConfig 
         EndKind::Kafka => kafka(s, &mut config),
         EndKind::Sql => sql(s, &mut config, &word),
         EndKind::Bucket => bucket(s, &mut config),
+        EndKind::Iceberg => iceberg(s, &mut config),
         _ => {
             let url = s.required("url");
             if !url.is_empty() && !super::sections::is_http(&url) {
@@ -160,6 +162,19 @@ fn bucket(s: &mut Section<'_, '_, '_>, config: &mut ConnectionConfig) {
     }
 }
 
+/// Without a `uri`, the server's own catalogue (and its warehouse, unless another one is named).
+fn iceberg(s: &mut Section<'_, '_, '_>, config: &mut ConnectionConfig) {
+    for key in ["uri", "warehouse", "catalog_name", "client_id", "scope"] {
+        copy(s, key, &mut config.address);
+    }
+    config.embedded = !config.address.contains_key("uri");
+    config.object_store = s.text("object_store");
+    // The CKafka API has no field for it.
+    if let Some(n) = s.integer("interval_seconds", 1..=3600) {
+        config.attributes.push(("interval_ms", (n * 1000).to_string()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::config::check;
@@ -169,12 +184,21 @@ mod tests {
     fn connections_become_their_connectors_words() {
         let text = "[[connection]]\nid='ckafka-1'\nkind='kafka'\nembedded=true\n[broker]\n\
                     [[connection]]\nid='resource-a'\nkind='postgresql'\nhost='h'\nuser='u'\npassword='p'\n\
-                    [[connection]]\nid='resource-b'\nkind='elastic'\nurl='http://h:9200'\n";
+                    [[connection]]\nid='resource-b'\nkind='elastic'\nurl='http://h:9200'\n\
+                    [[connection]]\nid='lake'\nkind='iceberg'\nuri='postgres://u@h/d'\nwarehouse='s3://b/w'\nobject_store='o'\ninterval_seconds=5\n\
+                    [[object_store]]\nid='o'\nurl='http://h:1'\n";
         let config = check(text, Path::new("/etc")).unwrap();
         assert!(config.connections[0].embedded);
         let address = serde_json::to_string(&config.connections[1].address).unwrap();
         assert_eq!(address, r#"{"engine":"postgresql","host":"h","port":5432,"user":"u"}"#);
         assert!(!format!("{config:?}").contains("\"p\""));
+        let lake = &config.connections[3];
+        assert!(!lake.embedded && lake.object_store.as_deref() == Some("o"));
+        assert_eq!(lake.attributes, [("interval_ms", "5000".to_owned())]);
+        assert_eq!(
+            serde_json::to_string(&lake.address).unwrap(),
+            r#"{"uri":"postgres://u@h/d","warehouse":"s3://b/w"}"#
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use model::{Dialect, Product};
 
 use super::broker::BrokerConfig;
 use super::connections::{ConnectionConfig, Streams};
+use super::networks::FlowLogs;
 use super::reader::Section;
 
 /// Where a secret comes from. A literal never prints.
@@ -103,6 +104,10 @@ pub struct AccountConfig {
     pub app_id: String,
     /// May use the operator's door.
     pub operator: bool,
+    /// Access tokens (Huawei's `X-Auth-Token`).
+    pub tokens: Vec<SecretSource>,
+    /// The project that its requests to Huawei's door have to name.
+    pub project_id: Option<String>,
 }
 
 /// `[[filesystem]]`
@@ -182,6 +187,12 @@ pub struct Config {
     pub connections: Vec<ConnectionConfig>,
     /// Pipelines.
     pub streams: Streams,
+    /// The DIS door.
+    pub dis: super::dis::Dis,
+    /// Network resources.
+    pub networks: Vec<engine::flow_log::Network>,
+    /// How they are observed.
+    pub flow_logs: FlowLogs,
 }
 
 /// Reads the whole file. Problems are collected in the section; the value only counts without any.
@@ -216,6 +227,9 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
         broker: None,
         connections: Vec::new(),
         streams: Streams::default(),
+        dis: super::dis::Dis::default(),
+        networks: Vec::new(),
+        flow_logs: FlowLogs::default(),
         data_dir,
     };
     root.section("listen", |s| listen(s, &mut config.listen, base));
@@ -241,17 +255,26 @@ pub fn read(root: &mut Section<'_, '_, '_>, base: &Path) -> Config {
     let data_dir = config.data_dir.clone();
     root.section("broker", |s| config.broker = super::broker::read(s, base, &data_dir));
     root.section("streams", |s| super::connections::streams(s, &mut config.streams));
+    root.section("dis", |s| config.dis = super::dis::read(s));
     root.sections("connection", |s| config.connections.push(super::connections::connection(s, base)));
+    root.section("flow_logs", |s| super::networks::flow_logs(s, &mut config.flow_logs));
+    root.sections("network", |s| config.networks.push(super::networks::network(s)));
     root.sections("account", |s| config.accounts.push(account(s, base)));
     root.sections("filesystem", |s| config.file_systems.push(file_system(s)));
     root.sections("object_store", |s| config.object_stores.push(object_store(s, base)));
+    name_once(root, &config);
+    refer(root, &config);
+    config
+}
+
+/// No name stands for two things.
+fn name_once(root: &mut Section<'_, '_, '_>, config: &Config) {
     unique(root, "account", config.accounts.iter().map(|a| a.access_key_id.as_str()));
     unique(root, "account", config.accounts.iter().map(|a| a.name.as_str()));
     unique(root, "filesystem", config.file_systems.iter().map(|f| f.id.as_str()));
     unique(root, "object_store", config.object_stores.iter().map(|o| o.id.as_str()));
     unique(root, "connection", config.connections.iter().map(|c| c.id.as_str()));
-    refer(root, &config);
-    config
+    unique(root, "network", config.networks.iter().map(|n| n.id.as_str()));
 }
 
 /// What names another section has to find it.
@@ -259,6 +282,11 @@ fn refer(root: &mut Section<'_, '_, '_>, config: &Config) {
     let kafka = |id: &str| config.connections.iter().any(|c| c.id == id && c.kind == model::EndKind::Kafka);
     if let Some(id) = config.streams.topics.as_deref().filter(|id| !kafka(id)) {
         root.problem("streams.topics", format!("`{id}` is no [[connection]] of kind kafka"));
+    }
+    for n in &config.networks {
+        for id in n.subnets.iter().filter(|id| !config.networks.iter().any(|o| o.id == **id)) {
+            root.problem("network", format!("`{}` names `{id}`, which is no [[network]]", n.id));
+        }
     }
     for c in &config.connections {
         if c.embedded && config.broker.is_none() {
@@ -378,7 +406,12 @@ fn account(s: &mut Section<'_, '_, '_>, base: &Path) -> AccountConfig {
         ),
         app_id: s.text("app_id").unwrap_or_else(|| "1250000000".to_owned()),
         operator: s.boolean("operator").unwrap_or(false),
+        tokens: tokens(s, base),
+        project_id: s.text("project_id"),
     };
+    if !account.project_id.iter().flat_map(|id| id.bytes()).all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        s.problem("project_id", "must be letters, digits or -");
+    }
     if !account.app_id.bytes().all(|b| b.is_ascii_digit()) {
         s.problem("app_id", "must be digits");
     }
@@ -395,6 +428,18 @@ fn account(s: &mut Section<'_, '_, '_>, base: &Path) -> AccountConfig {
         s.problem("access_key_secret", "must be 8 to 256 printable ASCII characters");
     }
     account
+}
+
+/// `tokens`, `token_file` and `token_env` together.
+fn tokens(s: &mut Section<'_, '_, '_>, base: &Path) -> Vec<SecretSource> {
+    let given = s.texts("tokens");
+    // The bounds of `control`, said here already so that `wharf check` finds them.
+    if given.iter().any(|t| !(16..=8192).contains(&t.len()) || !t.bytes().all(|b| b.is_ascii_graphic())) {
+        s.problem("tokens", "must be texts of 16 to 8192 printable ASCII characters");
+    }
+    let file = s.text("token_file").map(|f| SecretSource::File(base.join(f)));
+    let environment = s.text("token_env").map(SecretSource::Environment);
+    given.into_iter().map(SecretSource::Literal).chain(file).chain(environment).collect()
 }
 
 fn file_system(s: &mut Section<'_, '_, '_>) -> FileSystemConfig {

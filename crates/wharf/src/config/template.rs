@@ -63,6 +63,16 @@ address = "127.0.0.1:9092"
 # lanes = 4                         # consumers of one pipeline at most
 # dead_letters = "1GiB"             # kept for each pipeline before it stops
 
+# The DIS door. Streams are topics of the cluster that [streams] names, else of the embedded broker.
+[dis]
+# product_limits = false            # true: a partition takes 1 MB or 1000 records a second, as the product sells it
+# dli_catalogue = "lake"            # connection (kind iceberg) of DLI's tables; default: the server's own lakehouse
+# dli_staging = false               # true: rows are staged in the task's bucket (the catalogue's store has to hold it)
+# dli_evolve = false                # true: new fields become columns, and types grow
+# agencies = ["dis_admin_agency"]   # that dump tasks may name; default: any
+# dump_utc_offset = "+08:00"        # of directories and file names
+# dump_interval_ms = 1000           # for tests: in place of what tasks ask for
+
 [log]
 # level = "info"                    # or "engine=debug,info"
 # format = "text"                   # or "json"
@@ -74,6 +84,8 @@ access_key_id = "{ACCESS_KEY_ID}"
 access_key_secret = "{ACCESS_KEY_SECRET}"   # or access_key_secret_file, access_key_secret_env
 app_id = "1250000000"
 operator = true
+# tokens = ["…"]                    # access tokens, 16 characters or more (Huawei's X-Auth-Token); or token_file, token_env
+# project_id = "…"                  # the only project that its requests to Huawei's door may name
 
 # A directory that is shown as a cloud file system. product: "cfs" (cfs-…), "cpfs" (cpfs-…), "cpfs-lingjun" (bmcpfs-…)
 # [[filesystem]]
@@ -124,4 +136,25 @@ embedded = true
 # kind = "bucket"
 # object_store = "minio"
 # bucket = "events"
+# [[connection]]
+# id = "lake"
+# kind = "iceberg"                  # an Iceberg catalogue; without a uri the server's own, under data_dir/lakehouse
+# uri = "postgres://app@db/catalog" # "sqlite:/path/catalog.db", "https://rest-catalogue/api"
+# catalog_name = "wharf"
+# warehouse = "s3://tables/warehouse"
+# object_store = "minio"            # for s3:// paths
+# password_env = "CATALOG_PASSWORD" # or the token of a REST catalogue
+# interval_seconds = 60             # between snapshots, for tasks of the CKafka API
+
+# Something whose traffic flow logs record. eni-…: a device; subnet-…: a bridge or devices; vpc-…: a set of subnets; ccn-…, dcg-…: an exporter.
+# [[network]]
+# id = "eni-12345678"
+# namespace = "blue"                # without it the server's own
+# devices = ["eth0"]
+# [[network]]
+# id = "ccn-12345678"
+# listen = "0.0.0.0:2055"           # NetFlow v5 and v9, IPFIX, sFlow v5
+# exporters = ["192.0.2.1"]
+# region = "ap-guangzhou"
+# regions = ["ap-guangzhou=10.0.0.0/16", "ap-shanghai=10.1.0.0/16"]
 "#;

@@ -1,6 +1,6 @@
 //! `wharf account`
 
-use api_admin::wire::{AccountView, Accounts, NewAccountView};
+use api_admin::wire::{AccountView, Accounts, NewAccountView, RevokedTokens, TokenView};
 use serde_json::json;
 
 use super::{Answer, call};
@@ -25,6 +25,14 @@ pub async fn run(client: &Client, command: AccountCommand) -> Result<Answer, Str
         }
         AccountCommand::Disable { id, .. } => switch(client, &id, false).await,
         AccountCommand::Enable { id, .. } => switch(client, &id, true).await,
+        AccountCommand::Token { id, revoke: true, .. } => {
+            let a: RevokedTokens = call(client, "RevokeTokens", json!({ "id": id })).await?;
+            Ok(Answer::new(format!("{} tokens are worthless now.", a.revoked), &a))
+        }
+        AccountCommand::Token { id, .. } => {
+            let a: TokenView = call(client, "IssueToken", json!({ "id": id })).await?;
+            Ok(Answer::new(format!("token {}\nIt is not shown again.", a.token), &a))
+        }
     }
 }
 

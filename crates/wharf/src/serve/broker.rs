@@ -82,7 +82,7 @@ pub async fn start(config: &Config, control: &Control) -> Result<Option<Running>
     let started = threads.spawn(async move { open(wanted, access, inner, &port_file).await }).await;
     match started {
         Ok(Ok((broker, own))) => {
-            let own = Own { users: Some(topics), ..own };
+            let own = Own { users: Some(topics), broker: Some(broker.clone()), ..own };
             Ok(Some(Running { broker, threads: Some(threads), own }))
         }
         failed => {
@@ -114,6 +114,7 @@ async fn open(
         endpoint: inner.endpoint(),
         address: format!("{}:{}", access.advertised.0, access.advertised.1),
         users: None,
+        broker: None,
     };
     let broker = Broker::open(wanted.settings, Clock::system()).await.map_err(|e| e.to_string())?;
     std::fs::write(port_file, format!("{port}\n")).map_err(|e| format!("{}: {e}", port_file.display()))?;

@@ -6,6 +6,7 @@
 
 mod cluster;
 pub mod kinds;
+mod log;
 pub mod pipelines;
 mod transforms;
 
@@ -19,8 +20,8 @@ use connector::records::{BatchBuilder, Endpoint, Headers, Problem, RecordRef, Se
 use connector::{Error, ErrorKind, Result};
 use connector_kafka::{KafkaAdmin, OffsetsFor, TopicSpec};
 use control::{
-    Cluster, ClusterTopic, FetchedRecord, GroupOffset, NewRecord, PartitionEnds, Produced, ReachedEnd,
-    Streams, TopicConfig, Transformed,
+    Cluster, ClusterTopic, FetchedRecord, GroupOffset, LogPiece, LogRecord, NewRecord, PartitionEnds,
+    Produced, ReachedEnd, Streams, TopicConfig, Transformed,
 };
 use model::{EndKind, Sealed};
 use store::{Purpose, SealKey};
@@ -39,13 +40,15 @@ pub struct Connectors {
     key: SealKey,
     /// The server's own cluster; known once the broker is up.
     own: OnceLock<Own>,
+    /// The server's own lakehouse, as its connector reads it.
+    lake: String,
     admins: Mutex<HashMap<Vec<u8>, Arc<KafkaAdmin>>>,
 }
 
 impl Connectors {
-    /// `key` opens sealed secrets.
-    pub fn new(key: SealKey) -> Self {
-        Self { key, own: OnceLock::new(), admins: Mutex::default() }
+    /// `key` opens sealed secrets; `lake` is the connection of the server's own lakehouse.
+    pub fn new(key: SealKey, lake: String) -> Self {
+        Self { key, own: OnceLock::new(), lake, admins: Mutex::default() }
     }
 
     /// Tells which cluster is the server's own. The first word counts.
@@ -78,8 +81,12 @@ impl Connectors {
             let own = self.own()?.endpoint.clone();
             return Ok(Endpoint { options: end.options.clone(), ..own });
         }
-        let (connection, options) = (end.connection.clone(), end.options.clone());
+        let (connection, options) = (self.completed(end.kind, &end.connection), end.options.clone());
         Ok(Endpoint { connection, secret: self.open(end.secret.as_ref())?, options })
+    }
+
+    fn completed(&self, kind: EndKind, connection: &str) -> String {
+        if kind == EndKind::Iceberg { on_lake(&self.lake, connection) } else { connection.to_owned() }
     }
 
     fn admin(&self, on: &Cluster) -> Result<Arc<KafkaAdmin>> {
@@ -102,6 +109,11 @@ impl Connectors {
         Ok(admin)
     }
 
+    /// The embedded broker, where that is what is meant.
+    fn embedded(&self, on: &Cluster) -> Option<&broker::Broker> {
+        self.own.get().filter(|_| on.connection.is_empty())?.broker.as_ref()
+    }
+
     /// Asks a cluster, off the reactor.
     async fn ask<T: Send + 'static>(
         &self,
@@ -110,6 +122,21 @@ impl Connectors {
     ) -> Result<T> {
         let admin = self.admin(on)?;
         runtime::blocking(move || ask(&admin)).await.map_err(|e| Error::new(ErrorKind::Other, e))?
+    }
+}
+
+/// A connection without a catalogue is one to the server's own lakehouse. It may come with a store for what is staged.
+fn on_lake(lake: &str, connection: &str) -> String {
+    if connection.is_empty() {
+        return lake.to_owned();
+    }
+    let object = |text: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok();
+    match (object(connection), object(lake)) {
+        (Some(mut given), Some(own)) if !given.contains_key("uri") => {
+            given.extend(own);
+            serde_json::Value::Object(given).to_string()
+        }
+        _ => connection.to_owned(),
     }
 }
 
@@ -125,7 +152,7 @@ fn fingerprint(endpoint: &Endpoint) -> Vec<u8> {
 #[async_trait]
 impl Streams for Connectors {
     fn check_connection(&self, kind: EndKind, connection: &str) -> Vec<Problem> {
-        kinds::check_connection(kind, connection)
+        kinds::check_connection(kind, &self.completed(kind, connection))
     }
 
     fn check_source(&self, kind: EndKind, options: &str) -> Vec<Problem> {
@@ -259,6 +286,9 @@ impl Streams for Connectors {
     }
 
     async fn ends(&self, on: &Cluster, topic: &str) -> Result<Vec<PartitionEnds>> {
+        if let Some(broker) = self.embedded(on) {
+            return log::ends(broker, topic);
+        }
         let topic = topic.to_owned();
         let (first, next) = self
             .ask(on, move |admin| {
@@ -271,6 +301,9 @@ impl Streams for Connectors {
     }
 
     async fn offsets_at(&self, on: &Cluster, topic: &str, times: &[(i32, i64)]) -> Result<Vec<Option<i64>>> {
+        if let Some(broker) = self.embedded(on) {
+            return log::at_times(broker, topic, times);
+        }
         let (topic, times) = (topic.to_owned(), times.to_vec());
         self.ask(on, move |admin| {
             let mut known: BTreeMap<i64, BTreeMap<i32, i64>> = BTreeMap::new();
@@ -357,5 +390,46 @@ impl Streams for Connectors {
             Ok(placed.into_iter().map(one).collect())
         })
         .await
+    }
+
+    async fn append(
+        &self,
+        on: &Cluster,
+        topic: &str,
+        parts: Vec<(i32, Vec<LogRecord>)>,
+    ) -> Vec<Result<Vec<i64>>> {
+        if let Some(broker) = self.embedded(on) {
+            return log::append(broker, topic, parts).await;
+        }
+        let (topic, count) = (topic.to_owned(), parts.len());
+        let done = self.ask(on, move |admin| Ok(log::append_to_cluster(admin, &topic, &parts))).await;
+        done.unwrap_or_else(|e| {
+            let (kind, words) = (e.kind(), e.to_string());
+            (0..count).map(|_| Err(Error::new(kind, words.clone()))).collect()
+        })
+    }
+
+    async fn read(&self, on: &Cluster, topic: &str, from: (i32, i64), max_bytes: usize) -> Result<LogPiece> {
+        if let Some(broker) = self.embedded(on) {
+            return log::read(broker, topic, from, max_bytes).await;
+        }
+        let topic = topic.to_owned();
+        self.ask(on, move |admin| log::read_from_cluster(admin, &topic, from, max_bytes)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_without_a_catalogue_is_to_the_own_lakehouse() {
+        let lake = r#"{"uri":"sqlite:/d/c.db","warehouse":"file:///d/w"}"#;
+        assert_eq!(on_lake(lake, ""), lake);
+        let staged = on_lake(lake, r#"{"s3":{"url":"http://h:1"}}"#);
+        assert!(staged.contains("sqlite:") && staged.contains("http://h:1"), "{staged}");
+        assert!(connector_iceberg::check_connection(&staged).is_empty());
+        let other = r#"{"uri":"http://h:2","warehouse":"w"}"#;
+        assert_eq!(on_lake(lake, other), other);
     }
 }

@@ -17,6 +17,8 @@ pub struct Own {
     pub address: String,
     /// Where users are kept, if it is the embedded broker.
     pub users: Option<TopicUsers>,
+    /// The embedded broker itself, if it is that.
+    pub broker: Option<broker::Broker>,
 }
 
 impl Own {

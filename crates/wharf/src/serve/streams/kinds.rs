@@ -20,6 +20,7 @@ pub fn check_connection(kind: EndKind, connection: &str) -> Vec<Problem> {
         EndKind::Sql => connector_sql::check_connection(connection),
         EndKind::Bucket => connector_object::check_connection(connection),
         EndKind::Function => connector_function::check_connection(connection),
+        EndKind::Iceberg => connector_iceberg::check_connection(connection),
     }
 }
 
@@ -42,6 +43,7 @@ pub fn check_sink(kind: EndKind, options: &str) -> Vec<Problem> {
         EndKind::Sql => connector_sql::check_sink(options),
         EndKind::Bucket => connector_object::check_sink(options),
         EndKind::Function => connector_function::check_sink(options),
+        EndKind::Iceberg => connector_iceberg::check_sink(options),
     }
 }
 
@@ -55,6 +57,7 @@ pub async fn probe(kind: EndKind, endpoint: &Endpoint) -> Result<()> {
         EndKind::Sql => connector_sql::probe(endpoint).await,
         EndKind::Bucket => connector_object::probe(endpoint).await,
         EndKind::Function => connector_function::probe(endpoint).await,
+        EndKind::Iceberg => connector_iceberg::probe(endpoint).await,
     }
 }
 
@@ -81,5 +84,6 @@ pub fn sink(
         EndKind::Sql => connector_sql::sink(endpoint, context, host),
         EndKind::Bucket => connector_object::sink(endpoint, context, host),
         EndKind::Function => connector_function::sink(endpoint, context, host),
+        EndKind::Iceberg => connector_iceberg::sink(endpoint, context, host),
     }
 }

@@ -1,10 +1,11 @@
 //! A pipeline's two ends, made for each of its lanes.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connector::records::{Context, Endpoint, RecordSink, RecordSource, SharedHost};
+use connector::records::{Context, Endpoint, ErrorDirectory, RecordSink, RecordSource, SharedHost};
 use connector::{Error, ErrorKind, Result};
 use control::{Caller, Control};
 use engine::pipeline::{Catalogue, ChainStep, Ends, Step};
@@ -31,8 +32,13 @@ impl Catalogue for Lookup {
                 copies.push(((**to).clone(), plain(to.kind, self.end(to).await?)));
             }
         }
+        let aside = match &p.on_refusal {
+            OnFailure::Aside { to, .. } => Some((to.kind, self.end(to).await?)),
+            _ => None,
+        };
         let transform = p.transform.clone();
-        Ok(Arc::new(Made { source: (p.source.kind, source), sink: (p.sink.kind, sink), copies, transform }))
+        let (source, sink) = ((p.source.kind, source), (p.sink.kind, sink));
+        Ok(Arc::new(Made { source, sink, copies, aside, transform }))
     }
 }
 
@@ -65,6 +71,7 @@ struct Made {
     source: (EndKind, Endpoint),
     sink: (EndKind, Endpoint),
     copies: Vec<(PipelineEnd, Endpoint)>,
+    aside: Option<(EndKind, Endpoint)>,
     transform: Option<String>,
 }
 
@@ -96,6 +103,13 @@ impl Ends for Made {
         let none = || Error::new(ErrorKind::NotFound, "there is no such place for copies of dead letters");
         let (end, endpoint) = found.ok_or_else(none)?;
         kinds::sink(end.kind, endpoint, context, host)
+    }
+
+    fn errors(&self, _: &PipelineEnd, context: &Context) -> Result<Rc<dyn ErrorDirectory>> {
+        match &self.aside {
+            Some((EndKind::Bucket, endpoint)) => connector_object::error_directory(endpoint, context),
+            _ => Err(Error::new(ErrorKind::Unsupported, "an error directory is one of a bucket")),
+        }
     }
 }
 
