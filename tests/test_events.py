@@ -83,7 +83,6 @@ def test_a_killed_server_tells_of_the_crash(wharf, weed, bucket, tmp_path):
     assert [e["seq"] for e in shown["events"]["events"]] == [e["seq"] for e in told[-5:]]
 
 
-@pytest.mark.both_stores
 def test_who_paused_resumed_and_cancelled(wharf, weed, bucket, tmp_path):
     make_tree(tmp_path / "root" / "data", files=200, large=1, large_size=20 << 20)
     running = start(wharf, weed.url, weed, tmp_path / "root", limits={"bandwidth": "1MiB"})

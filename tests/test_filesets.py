@@ -91,7 +91,6 @@ def test_a_flow_on_a_full_fileset_is_refused_and_where_allowed_empties_it(world,
     assert os.stat(outside / "precious").st_nlink == 1
 
 
-@pytest.mark.both_stores
 def test_a_server_that_is_killed_while_it_empties_makes_no_flow_and_the_next_request_does(world, bucket, tmp_path):
     inside = tmp_path / "general" / "set"
     fill(inside, 300, 100)

@@ -217,7 +217,6 @@ CASES = (
 )
 
 
-@pytest.mark.both_stores
 def test_dry_runs_through_the_clouds_own_sdk(wharf, weed, bucket, tmp_path):
     pytest.importorskip("alibabacloud_nas20170626")
     from alibabacloud_nas20170626 import models as m
