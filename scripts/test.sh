@@ -74,7 +74,7 @@ if stage build cargo build --workspace --bins --examples --locked; then
   if [ -x "$python" ]; then
     WHARF_BIN=${WHARF_BIN:-$target/debug/wharf} FAULT_PROXY_BIN=${FAULT_PROXY_BIN:-$target/debug/fault-proxy} \
       EMBEDDED_S3_BIN=${EMBEDDED_S3_BIN:-$target/debug/examples/serve} \
-      stage pytest "$python" -m pytest tests -p no:cacheprovider -q -rs --timeout=600 --durations=10 ${PYTEST_ARGS:-}; count_pytest $?
+      stage pytest "$python" -m pytest tests -p no:cacheprovider -q -rfEs --timeout=600 --durations=10 ${PYTEST_ARGS:-}; count_pytest $?
   else
     printf 'pytest     FAILED: no %s; run scripts/setup.sh test\n' "$python"
     failures+=(pytest) failed=$((failed + 1))

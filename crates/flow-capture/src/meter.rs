@@ -61,6 +61,10 @@ pub(crate) trait Meter {
     fn descriptors(&self) -> Vec<RawFd>;
     /// Takes in what has come.
     fn take_in(&mut self);
+    /// Takes in also what the kernel still holds back, before a capture ends.
+    fn settle(&mut self) {
+        self.take_in();
+    }
     /// Ends the window: what is observed from now on belongs to the next one.
     fn turn(&mut self, clocks: Clocks) -> Result<(), String>;
     /// Hands over records of the ended window, about `room` at most; says whether there are more.

@@ -15,7 +15,12 @@ use flow_record::{
 };
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
+/// After this time, in milliseconds, the kernel hands over a block that is not full.
+const HELD_BACK: u32 = 50;
+/// How long the end of a capture waits for blocks that are not full: several times that.
+const SETTLES: Duration = Duration::from_millis(500);
 const BLOCK: usize = 1 << 18;
 const BLOCKS: usize = 32;
 /// Bytes of each packet that are copied: all headers.
@@ -126,6 +131,18 @@ impl Packets {
         }
     }
 
+    /// Packets lie in a block until it is full or its time is over: without a wait, the last of them would be lost uncounted.
+    fn take_held_back(&mut self, of: impl Fn(SourceId) -> bool) {
+        let end = Instant::now() + SETTLES;
+        loop {
+            self.take_packets();
+            if !self.rings.iter().any(|(s, tap)| of(*s) && tap.holds_back()) || Instant::now() >= end {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn take_drops(&mut self) {
         for tap in self.rings.values() {
             self.open.loss.unseen += drops(&tap.socket);
@@ -155,7 +172,7 @@ impl Meter for Packets {
     }
 
     fn detach(&mut self, source: SourceId) {
-        self.take_packets();
+        self.take_held_back(|s| s == source);
         if let Some(tap) = self.rings.remove(&source) {
             self.open.loss.unseen += drops(&tap.socket);
         }
@@ -168,6 +185,11 @@ impl Meter for Packets {
 
     fn take_in(&mut self) {
         self.take_packets();
+        self.take_rejected();
+    }
+
+    fn settle(&mut self) {
+        self.take_held_back(|_| true);
         self.take_rejected();
     }
 
@@ -251,7 +273,7 @@ impl Tap {
         // Each packet is preceded by what is needed to know how many it will be on the wire.
         set(libc::SOL_PACKET, libc::PACKET_VNET_HDR, &1u32.to_ne_bytes())?;
         sys::keep_beginning(&socket, COPIED)?;
-        let words = [BLOCK as u32, BLOCKS as u32, 2_048, (BLOCK / 2_048 * BLOCKS) as u32, 50, 0, 0];
+        let words = [BLOCK as u32, BLOCKS as u32, 2_048, (BLOCK / 2_048 * BLOCKS) as u32, HELD_BACK, 0, 0];
         let request: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
         set(libc::SOL_PACKET, libc::PACKET_RX_RING, &request)?;
         let ring = Ring::map(&socket, BLOCK * BLOCKS)?;
@@ -259,6 +281,11 @@ impl Tap {
         // What came before the socket was bound to its device is nobody's.
         drops(&socket);
         Ok(Self { index, socket, ring, next: 0 })
+    }
+
+    /// Whether packets lie in the block that the kernel fills: it counts them in the block's head as they come.
+    fn holds_back(&self) -> bool {
+        self.ring.status(self.next * BLOCK + 12) != 0
     }
 }
 

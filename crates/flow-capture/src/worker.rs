@@ -113,7 +113,7 @@ impl Worker {
     /// Ends the open window early and delivers all of it, as long as somebody reads.
     fn finish(&mut self) {
         self.hand_over_all();
-        self.meter.take_in();
+        self.meter.settle();
         self.end_window();
         self.devices.detach_all(self.meter.as_mut());
         self.hand_over_all();

@@ -28,10 +28,10 @@ const KEEP_ALIVE: Duration = Duration::from_millis(500);
 const ENDS: Duration = Duration::from_secs(1);
 /// Bytes that are asked for at first, and at most.
 const ROOM: (u64, u64) = (64 << 10, 1 << 20);
-/// Batches that may wait for the lane.
-const WAITING: usize = 512;
-/// What the smallest batch counts in the window: it costs more than its bytes.
-const LEAST_CHARGE: u64 = 4 << 10;
+/// Batches that a window holds at most: a small one costs more than its bytes.
+const BATCHES: u64 = 256;
+/// Batches that may wait for the lane. A window that has grown holds more of those that were counted in a smaller one, but not so many.
+const WAITING: usize = 2048;
 /// Events that may wait for the lane.
 const EVENTS: usize = 64;
 /// How long a source may say that it can't be reached before the lane is started anew.
@@ -239,10 +239,7 @@ impl Feed<'_> {
         while !self.obey()? {
             self.look();
             let Some(ask) = self.room(room) else {
-                let full = match self.out.give.capacity() {
-                    0 => 0,
-                    _ => self.full(self.out.gate.window()),
-                };
+                let full = self.full(self.out.gate.window());
                 if self.out.gate.wait_for_room(full, KEEP_ALIVE) {
                     self.keep_alive()?;
                 }
@@ -302,7 +299,7 @@ impl Feed<'_> {
     fn room(&self, wanted: u64) -> Option<u64> {
         let mut state = self.out.gate.lock();
         let window = self.share.windows.of(state.used);
-        if state.used >= self.full(window) || self.out.give.capacity() == 0 {
+        if state.used >= self.full(window) {
             state.full_since.get_or_insert_with(Instant::now);
             return None;
         }
@@ -392,8 +389,8 @@ impl Feed<'_> {
         } else {
             lease.shrink(held);
         }
-        let charge = held.max(LEAST_CHARGE);
         let gate = &self.out.gate;
+        let charge = held.max(gate.window() / BATCHES).max(1);
         gate.change(|s| gate.hold(s, s.used.saturating_add(charge)));
         let fed = Fed { batch, epoch: self.epoch, charge, lease };
         Ok(self.out.give.blocking_send(fed).map_err(|_| Over))
