@@ -219,10 +219,15 @@ impl Client {
         unsafe { text(sys::rd_kafka_rebalance_protocol(self.rk)) == "COOPERATIVE" }
     }
 
+    /// Is the assignment lost, as far as the library remembers?
+    pub(crate) fn loses(&self) -> bool {
+        // Safety: a live handle.
+        unsafe { sys::rd_kafka_assignment_lost(self.rk) != 0 }
+    }
+
     /// Was the assignment lost, and the consumer not told yet?
     pub(crate) fn has_lost(&self) -> bool {
-        // Safety: a live handle.
-        if unsafe { sys::rd_kafka_assignment_lost(self.rk) } != 0 {
+        if self.loses() {
             self.lost.store(true, Ordering::Release);
         }
         self.lost.load(Ordering::Acquire)

@@ -34,7 +34,7 @@ impl KafkaSource {
 
     /// Starts again what is noted, when nobody waits for this member. Called when the queue of events was just empty.
     pub(super) fn start_again(&mut self) -> Result<()> {
-        if self.again.is_empty() || self.revoked.is_some() || self.client.has_lost() {
+        if self.again.is_empty() || self.revoked.is_some() || self.client.loses() {
             return Ok(());
         }
         let doing = during("a partition can't be started again");

@@ -200,7 +200,10 @@ impl Driver {
         let (begin, begun) = oneshot::channel();
         let (select, cursor) = (job.select, clerk.cursor.clone());
         let planner = Bound(runtime::spawn(TaskKind::RunTask, async move {
-            let _ = begun.await;
+            // Dropped: the run has ended before it began.
+            if begun.await.is_err() {
+                return Ok(());
+            }
             planner::plan(run, select, cursor).await
         }));
         Ok(Self {
@@ -220,12 +223,11 @@ impl Driver {
     async fn drive(mut self) -> Outcome {
         // The first entry makes the beginning durable: what is written from here on is ours, also to the next attempt. Nothing is
         // listed before it, however slow the journal is.
-        let first = self.record_now(false).await;
-        if first.is_ok() {
-            self.begin.take().map(|begin| begin.send(()));
-        }
-        let why = match first {
-            Ok(Wish::GoOn) => self.attend().await,
+        let why = match self.record_now(false).await {
+            Ok(Wish::GoOn) => {
+                let _ = self.begin.take().map(|begin| begin.send(()));
+                self.attend().await
+            }
             Ok(wish) => Why::Wished(wish),
             Err(why) => why,
         };
