@@ -189,7 +189,6 @@ def used(directory):
     return sum(os.lstat(os.path.join(at, n)).st_size for at, _, names in os.walk(directory) for n in names)
 
 
-@pytest.mark.both_stores
 def test_an_import_over_the_quota_fails_as_on_a_full_disk_and_its_ledger_balances(world, weed, bucket, tmp_path):
     s3 = weed.client()
     for i in range(6):

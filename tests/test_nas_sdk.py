@@ -328,7 +328,6 @@ def test_a_general_flow_and_its_auto_refresh(any_signature, bucket):
     assert w.flows(GENERAL, ThroughputList="1200")[0].status == "Running"
 
 
-@pytest.mark.both_stores
 def test_general_export_keeps_modes_and_second_run_moves_nothing(world, bucket):
     w = world
     flow, _ = w.general_flow(bucket)

@@ -148,7 +148,6 @@ def test_the_plan_of_an_import_is_what_the_task_does(wharf, weed, bucket, tmp_pa
     assert plan["ledger"] == call(running, "task", "create", *words, ok=False)["ledger"]
 
 
-@pytest.mark.both_stores
 def test_marks_and_content_decide(wharf, weed, bucket, tmp_path):
     root, s3 = tmp_path / "root", weed.client()
     (root / "data").mkdir(parents=True)
