@@ -1,5 +1,6 @@
 """Fixtures of the scenario tests. What they start is in `harness/`; this file only ties it to pytest."""
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -8,6 +9,31 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import dis as dis_world, faults, kafka, opensearch as search, peers, server  # noqa: E402
+
+
+STORES = ("sqlite", "postgresql")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--store", choices=(*STORES, "both"), default="both", help="where servers keep their state in scenarios marked `both_stores`; "
+                     "one of the two names takes it for all scenarios (default: both where marked, else SQLite)")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "both_stores: a main scenario, run with the state in SQLite and in PostgreSQL")
+
+
+def stores_of(metafunc):
+    """The stores that a scenario runs over."""
+    chosen = metafunc.config.getoption("--store")
+    if chosen != "both":
+        return (chosen,)
+    return STORES if metafunc.definition.get_closest_marker("both_stores") else STORES[:1]
+
+
+def pytest_generate_tests(metafunc):
+    if "state" in metafunc.fixturenames and len(stores := stores_of(metafunc)) > 1:
+        metafunc.parametrize("state", stores, indirect=True)
 
 
 def _start(start, *arguments, **options):
@@ -75,12 +101,27 @@ def embedded_s3():
         running.stop()
 
 
+_databases = itertools.count(1)
+
+
 @pytest.fixture
-def wharf(tmp_path):
+def state(request):
+    """`state()` is where a new server keeps its state: the URL of an empty PostgreSQL database, or None for SQLite in its
+    data folder. Scenarios marked `both_stores` run over both, `--store` takes one of them for all."""
+    kind = getattr(request, "param", request.config.getoption("--store"))
+    if kind != "postgresql":
+        return lambda: None
+    running = request.getfixturevalue("postgres")
+    return lambda: running.database(f"state{next(_databases)}")
+
+
+@pytest.fixture
+def wharf(tmp_path, state):
     """A factory of servers: `wharf(filesystems=[…], object_stores=[…])`; see `harness.server.Wharf`."""
     started = []
 
     def start(name="wharf", **parts):
+        parts.setdefault("database_url", state())
         started.append(_start(server.Wharf, tmp_path / name, **parts))
         return started[-1]
 

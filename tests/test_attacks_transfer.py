@@ -111,10 +111,11 @@ def test_a_wrong_key_ends_the_task_with_the_reason(wharf, weed, bucket, tmp_path
     assert done.returncode == 1 or json.loads(done.stdout)["status"] == "misconfigured", text
 
 
-def test_the_same_over_postgresql(wharf, weed, bucket, postgres, tmp_path):
+@pytest.mark.both_stores
+def test_a_tree_goes_out_and_comes_back_over_a_kill(wharf, weed, bucket, tmp_path):
     source = make_tree(tmp_path / "root" / "a", files=60)
     (tmp_path / "root" / "b").mkdir()
-    running = start(wharf, weed.url, weed, tmp_path / "root", state={"database_url": postgres.database("scenario")})
+    running = start(wharf, weed.url, weed, tmp_path / "root")
     task = call(running, "task", "create", "--flow", flow(running, "/a", bucket), "export")
     assert task["status"] == "completed" and task["ledger"]["balanced"], task
     running.kill9()

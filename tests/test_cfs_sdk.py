@@ -124,6 +124,7 @@ def migrate(place, **more):
     return call(place.client, "CreateMigrationTask", **{k: v for k, v in params.items() if v is not None})["TaskId"]
 
 
+@pytest.mark.both_stores
 def test_the_seed_documents_example_as_written(place):
     """Only names are registered: the file system, the bucket, and the document's own key pair at the store."""
     p = place()
@@ -154,6 +155,7 @@ def test_the_seed_documents_key_is_refused_where_the_store_does_not_know_it(plac
     assert "onE8m9NN82ik6h3FCvXt2uc3Sjp" not in message
 
 
+@pytest.mark.both_stores
 def test_a_real_tree_goes_to_the_bucket_and_comes_back(place, tmp_path):
     p = place()
     flow(p)
@@ -225,6 +227,7 @@ def test_overwriting_is_asked_for(place):
     assert p.s3.get_object(Bucket=SEED_BUCKET, Key="test3/f")["Body"].read() == b"local two!"
 
 
+@pytest.mark.both_stores
 def test_failures_are_counted_and_listed(place):
     p = place()
     flow(p)
@@ -251,6 +254,7 @@ def test_failures_are_counted_and_listed(place):
         assert caught.value.code == 404, "a list is only given to who has its address"
 
 
+@pytest.mark.both_stores
 def test_migrations_both_ways_and_by_list(place):
     p = place()
     for key, body in (("in/a", b"1"), ("in/b/c", b"22"), ("elsewhere", b"333"), ("lists/l.txt", f"{SEED_ADDRESS}/in/a\nin/b/c\n".encode())):
@@ -280,6 +284,7 @@ def test_migrations_both_ways_and_by_list(place):
     assert refused(p.client, "DeleteMigrationTask", TaskId=listed)[0] == "ResourceNotFound"
 
 
+@pytest.mark.both_stores
 def test_stopping_what_runs(place):
     p = place(limits={"bandwidth": "1MiB"})
     own = flow(p)
@@ -356,6 +361,7 @@ def test_lookups(place):
     assert fs["SizeByte"] > 0 and fs["AppId"] == 1250000000
 
 
+@pytest.mark.both_stores
 def test_modifying_a_flow(place):
     p = place()
     own = flow(p)
@@ -455,6 +461,7 @@ def test_secrets_appear_nowhere(place, weed):
     assert leaks == []
 
 
+@pytest.mark.both_stores
 def test_flows_and_tasks_survive_a_restart(place):
     p = place()
     own = flow(p)

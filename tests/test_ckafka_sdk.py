@@ -150,6 +150,7 @@ def test_the_seed_documents_examples_run_as_written(stream, weed, bucket, exampl
         assert len(others) == 17 and not any(others), "every other parameter is there, as null"
 
 
+@pytest.mark.both_stores
 def test_every_action(stream):
     running = stream()
     client, seen = running.ckafka(), set()
@@ -279,6 +280,7 @@ CONNECTIONS = {
 SYSTEM = {"Port": 1234, "UserName": "u", "Password": SECRET, "Resource": "inst-1", "ServiceVip": "10.0.0.7", "UniqVpcId": "vpc-1"}
 
 
+@pytest.mark.both_stores
 def test_connections_of_every_type(stream):
     running = stream(accounts=[server.ACCOUNT, ACCOUNT_2])
     client = running.ckafka()
@@ -344,6 +346,7 @@ def test_what_is_refused_says_what_and_why(stream):
     assert code(client, "CreateDatahubTopic", Name="mine", PartitionNum=1, RetentionMs=60_000) == "InvalidParameter"
 
 
+@pytest.mark.both_stores
 def test_a_poller_sees_a_task_come_and_go_over_a_restart(stream):
     running = stream()
     client = running.ckafka()

@@ -55,13 +55,10 @@ def ended(shown):
     return shown["status"] in ("completed", "failed", "canceled")
 
 
-@pytest.mark.parametrize("database", ("sqlite", "postgresql"))
-def test_a_killed_server_tells_of_the_crash(wharf, weed, bucket, request, tmp_path, database):
+@pytest.mark.both_stores
+def test_a_killed_server_tells_of_the_crash(wharf, weed, bucket, tmp_path):
     make_tree(tmp_path / "root" / "data", files=300, large=1, large_size=8 << 20)
-    sections = {"limits": {"bandwidth": "3MiB"}}
-    if database == "postgresql":
-        sections["state"] = {"database_url": request.getfixturevalue("postgres").database("events")}
-    running = start(wharf, weed.url, weed, tmp_path / "root", **sections)
+    running = start(wharf, weed.url, weed, tmp_path / "root", limits={"bandwidth": "3MiB"})
     task = call(running, "task", "create", "--flow", flow_of(running, "/data", bucket), "export", "--detach")["id"]
     for _ in range(2):
         before = call(running, "task", "show", task)["ledger"]["items"]["read"]

@@ -73,6 +73,7 @@ def refused(code, act, *words, **more):
     return e.value.message
 
 
+@pytest.mark.both_stores
 def test_a_flow_on_a_full_fileset_is_refused_and_where_allowed_empties_it(world, bucket, tmp_path):
     inside = tmp_path / "general" / "set"
     fill(inside, 3, 10)

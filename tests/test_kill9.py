@@ -1,4 +1,4 @@
-"""kill -9 at random points of export and import, 100 in all: nothing lost, nothing twice, the ledger balances."""
+"""kill -9 at random points of export and import, 100 over SQLite and 10 over PostgreSQL: nothing lost, nothing twice, the ledger balances."""
 
 import json
 import random
@@ -8,7 +8,8 @@ import pytest
 from harness import server, tree_compare
 from trees import WEED_LEAVES, make_tree
 
-KILLS = 50  # for each direction
+# For each direction. The store answers for the journal, not for the files: over PostgreSQL fewer show as much.
+KILLS = {"sqlite": 50, "postgresql": 5}
 
 
 def call(running, *words):
@@ -37,6 +38,7 @@ def run_and_kill(running, flow, way, kills, rng, path):
     pytest.fail(f"the task did not end: {shown}")
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("way", ["export", "import"])
 def test_a_hundred_kills(wharf, weed, bucket, tmp_path, way):
     rng = random.Random(f"kill {way}")
@@ -48,15 +50,16 @@ def test_a_hundred_kills(wharf, weed, bucket, tmp_path, way):
         # Slow enough that a task is under way for many kills.
         sections={"limits": {"bandwidth": "6MiB"}},
     )
+    wanted = KILLS["postgresql" if running.database_url else "sqlite"]
     flow = call(running, "flow", "create", "--file-system", "bmcpfs-kill", "--directory", "/first", "--bucket", f"s3://{bucket}/")["id"]
     back = call(running, "flow", "create", "--file-system", "bmcpfs-kill", "--directory", "/", "--bucket", f"s3://{bucket}/")["id"]
     used = rounds = 0
     if way == "import":
         shown, _ = run_and_kill(running, flow, "export", 0, rng, "tree")
         assert shown["status"] == "completed", shown
-    while used < KILLS:
+    while used < wanted:
         rounds += 1
-        kills = KILLS - used
+        kills = wanted - used
         if way == "export":
             # A new prefix for each round: everything is to be written.
             (root / "first" / "tree").rename(root / "first" / f"tree-{rounds}")
@@ -84,4 +87,4 @@ def test_a_hundred_kills(wharf, weed, bucket, tmp_path, way):
         )
         assert done.returncode == 0, done.stderr
         tree_compare.assert_alike(source, tmp_path / "downloaded", leave=WEED_LEAVES)
-    assert used >= KILLS
+    assert used >= wanted

@@ -154,6 +154,7 @@ def test_refusals_have_status_code_and_words(any_signature, bucket):
     refused(404, "InvalidFileSystem.NotFound", c.describe_data_flows, m.DescribeDataFlowsRequest(file_system_id="cpfs-0"))
 
 
+@pytest.mark.both_stores
 def test_export_and_import_of_a_tree(world, bucket, tmp_path):
     w = world
     source = make_tree(w.roots[LINGJUN] / "data" / "src", files=120)
@@ -184,6 +185,7 @@ def test_export_and_import_of_a_tree(world, bucket, tmp_path):
     assert again.progress_stats.actual_bytes == 0 and again.progress_stats.files_done >= files
 
 
+@pytest.mark.both_stores
 def test_entries_includes_lists_and_source_tasks(world, bucket):
     w, s3 = world, world.weed.client()
     for key in ("in/a/1", "in/a/2", "in/b/3", "in/b/deep/4", "in/c/5"):
@@ -211,6 +213,7 @@ def test_entries_includes_lists_and_source_tasks(world, bucket):
     assert failed.error_msg
 
 
+@pytest.mark.both_stores
 def test_dry_run_and_client_token(world, bucket):
     w, c = world, world.client
     flow = w.flow(bucket)
@@ -225,6 +228,7 @@ def test_dry_run_and_client_token(world, bucket):
     refused(400, "IdempotentParameterMismatch", c.create_data_flow_task, other)
 
 
+@pytest.mark.both_stores
 def test_pages_and_filters_of_tasks(world, bucket):
     w, c = world, world.client
     flow = w.flow(bucket)
@@ -285,6 +289,7 @@ def test_streams(any_signature, bucket):
     assert len(w.subtasks(DataFlowTaskIds=stream)) == 2
 
 
+@pytest.mark.both_stores
 def test_what_streams_tell_of_a_file(world, bucket):
     w, c = world, world.client
     w.weed.client().put_object(Bucket=bucket, Key="in/f", Body=b"123456789")
@@ -343,6 +348,7 @@ def test_general_export_keeps_modes_and_second_run_moves_nothing(world, bucket):
     tree_compare.assert_alike(before, tree_compare.snapshot(source), leave)
 
 
+@pytest.mark.both_stores
 def test_filesets_and_quotas(any_signature):
     w, c = any_signature, any_signature.client
     limits = m.CreateFilesetRequestQuota(size_limit=10 << 30, file_count_limit=10_000)
@@ -365,6 +371,7 @@ def test_filesets_and_quotas(any_signature):
     assert not c.describe_filesets(m.DescribeFilesetsRequest(file_system_id=LINGJUN)).body.entries.entrie
 
 
+@pytest.mark.both_stores
 def test_destruction_only_where_the_operator_allows_it(world, bucket):
     w, c = world, world.client
     for fs in (GENERAL, BURN):

@@ -42,7 +42,17 @@ def call(wharf, action, **fields):
 _started = 0
 
 
-@pytest.fixture(params=["embedded", "apache"])
+def pytest_generate_tests(metafunc):
+    """Each scenario with the embedded broker and beside Apache Kafka; those marked `both_stores` once more, with the embedded broker
+    and the server's state in PostgreSQL."""
+    if "stream" in metafunc.fixturenames:
+        brokers = ["embedded", "apache"]
+        if metafunc.definition.get_closest_marker("both_stores") and metafunc.config.getoption("--store") == "both":
+            brokers.append("embedded-postgresql")
+        metafunc.parametrize("stream", brokers, indirect=True)
+
+
+@pytest.fixture
 def stream(tmp_path, request):
     """`stream(connections=…)`: a server, with its own broker or beside a real Apache Kafka. `.boot` is where Kafka clients
     connect; `.name(topic)` is a topic of this test alone."""
@@ -50,6 +60,7 @@ def stream(tmp_path, request):
     _started += 1
     prefix, started = f"p{_started}", []
     apache = request.getfixturevalue("apache_kafka") if request.param == "apache" else None
+    in_postgresql = request.param.endswith("postgresql") or request.config.getoption("--store") == "postgresql"
 
     def start(connections=(), **parts):
         port = peers.free_port()
@@ -62,6 +73,8 @@ def stream(tmp_path, request):
         extra = "".join(
             "[[connection]]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in table.items()) for table in tables
         )
+        if in_postgresql:
+            parts["database_url"] = request.getfixturevalue("postgres").database(f"{prefix}_state{len(started)}")
         running = server.Wharf(tmp_path / f"w{len(started)}", sections=sections, extra=extra, **parts)
         running.boot = apache.boot if apache else f"127.0.0.1:{port}"
         running.name = lambda topic: f"{prefix}-{topic}"
@@ -141,6 +154,7 @@ def settled(wharf, id, records, seconds=90):
     return items
 
 
+@pytest.mark.both_stores
 def test_topic_to_topic_with_a_transform(stream):
     wharf = stream()
     topic(wharf, "in", 3), topic(wharf, "out", 3)
@@ -162,6 +176,7 @@ def test_topic_to_topic_with_a_transform(stream):
     assert seen["Status"] == 1 and seen["Connections"][0]["GroupId"]
 
 
+@pytest.mark.both_stores
 def test_killed_at_random_points_nothing_is_lost_and_nothing_comes_twice(stream):
     wharf = stream()
     topic(wharf, "in", 4), topic(wharf, "out", 4)
@@ -226,6 +241,7 @@ def test_rows_in_postgresql(stream, postgres):
     assert (items["written"], items["skipped"]) == (1999, 1)
 
 
+@pytest.mark.both_stores
 def test_what_cannot_be_transformed_waits_at_the_desk(stream):
     wharf = stream()
     topic(wharf, "in", 1), topic(wharf, "out", 1), topic(wharf, "dead", 1)
@@ -248,6 +264,7 @@ def test_what_cannot_be_transformed_waits_at_the_desk(stream):
     assert sorted(l["offset"] for l in letters) == sorted(poison)
 
 
+@pytest.mark.both_stores
 def test_a_refused_record_is_replayed_once_the_cause_is_mended(stream):
     wharf = stream()
     topic(wharf, "in", 1), topic(wharf, "out", 1, {"max.message.bytes": "2000"})
@@ -288,6 +305,7 @@ def test_one_pipelines_dead_sink_leaves_its_neighbours_alone(stream):
     peers.wait_until("the end", lambda: call(wharf, "DescribeDatahubTask", TaskId=bad)["Status"] == 3, 60)
 
 
+@pytest.mark.both_stores
 def test_messages_over_http(stream):
     wharf = stream()
     topic(wharf, "in", 2)

@@ -84,6 +84,30 @@ def test_a_flow_and_its_tasks_from_the_command_line(wharf, weed, bucket, tmp_pat
     assert call(running, "flow", "list")["total"] == 0
 
 
+def test_the_catalogue_from_the_command_line(wharf, weed, bucket, tmp_path):
+    """A server that knows nothing gets a directory and a store, works with them over a restart, and gives them up when no flow needs them."""
+    make_tree(tmp_path / "root" / "data", files=5)
+    running = wharf()
+    call(running, "resource", "add-filesystem", "bmcpfs-late", tmp_path / "root", "--description", "added late")
+    words = ("resource", "add-store", "late", weed.url, "--access-key-id", weed.access_key, "--bucket", bucket)
+    call(running, *words, input=weed.secret_key + "\n")
+    running.kill9()
+    running.start()
+    listed = running.command("resource", "list", "--config", running.config).stdout
+    assert "bmcpfs-late" in listed and weed.url in listed and weed.secret_key not in listed
+    assert weed.secret_key not in json.dumps(call(running, "resource", "list"))
+    flow = call(running, "flow", "create", "--file-system", "bmcpfs-late", "--directory", "/data", "--bucket", f"s3://{bucket}/x/")
+    task = call(running, "task", "create", "--flow", flow["id"], "export")
+    assert task["status"] == "completed" and task["ledger"]["balanced"], task
+    for needed in ("bmcpfs-late", "late"):
+        assert call(running, "resource", "remove", needed, ok=False).returncode == 1
+    call(running, "flow", "delete", flow["id"])
+    for free in ("bmcpfs-late", "late"):
+        call(running, "resource", "remove", free)
+    left = call(running, "resource", "list")
+    assert "late" not in [e["id"] for e in left["object_stores"]] and not any(e["id"] == "bmcpfs-late" for e in left["file_systems"]), left
+
+
 def test_pause_resume_cancel(wharf, weed, bucket, tmp_path):
     make_tree(tmp_path / "root" / "data", files=200, large=1, large_size=20 << 20)
     running = wharf(

@@ -57,7 +57,8 @@ class Wharf:
 
     access_key, secret_key = ACCOUNT["access_key_id"], ACCOUNT["access_key_secret"]
 
-    def __init__(self, directory: Path, environment=None, **parts):
+    def __init__(self, directory: Path, environment=None, database_url=None, **parts):
+        """`database_url`: the state is kept in this PostgreSQL database instead of a file of its own."""
         self.program = peers.binary("WHARF_BIN", *peers.built("wharf"))
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -65,13 +66,15 @@ class Wharf:
         self.config = self.directory / "wharf.toml"
         self.log = self.directory / "wharf.log"
         self.environment = {**os.environ, "RUST_BACKTRACE": "1", **(environment or {})}
-        self.parts, self.process, self.url = parts, None, ""
+        self.parts, self.process, self.url, self.database_url = parts, None, "", database_url
         self.configure(**parts)
         self.start()
 
     def configure(self, **parts):
         """Writes the configuration anew; takes effect at the next start."""
         self.parts = parts
+        if self.database_url:
+            parts = {**parts, "sections": {**(parts.get("sections") or {}), "state": {"database_url": self.database_url}}}
         self.config.write_text(configuration(self.data_dir, **parts))
 
     def start(self, patience: float = 30):

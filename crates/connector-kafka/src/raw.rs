@@ -14,13 +14,15 @@ mod groups;
 mod list;
 mod messages;
 mod producer;
+mod queue;
 mod request;
 
 pub use client::live_clients;
-pub(crate) use client::{Client, Event, Failed, Queue, Settings};
+pub(crate) use client::{Client, Failed, Settings};
 pub(crate) use list::{List, Place};
 pub(crate) use messages::Fetched;
 pub(crate) use producer::{GroupMetadata, Outgoing, Topic};
+pub(crate) use queue::{Event, Queue};
 pub(crate) use request::NewTopic;
 
 use std::ffi::{CStr, CString, c_char};

@@ -10,6 +10,7 @@
 //! Where a split begins by the options' rule, an empty batch says so first. The position is then settled and
 //! committed at once, and a restart before the first record does not begin elsewhere (`latest` would skip what came meanwhile).
 
+mod again;
 mod batches;
 mod group;
 mod start;
@@ -51,6 +52,10 @@ pub struct KafkaSource {
     /// Splits that were started again, or had an error in the place of a message: until a message comes, the library's own
     /// position may be wrong.
     unsure: HashSet<Split>,
+    /// Splits that are to be started again, and where.
+    again: HashMap<Split, i64>,
+    /// A revocation that is found now may have come before partitions were started again, which the library takes for the answer.
+    doubtful: bool,
     /// Splits that no message has come of since they were started.
     unheard: HashSet<Split>,
     /// When it was last said where messages of those are to go.
@@ -120,6 +125,8 @@ impl KafkaSource {
             offered: HashSet::new(),
             positions: HashMap::new(),
             unsure: HashSet::new(),
+            again: HashMap::new(),
+            doubtful: false,
             unheard: HashSet::new(),
             directed: Instant::now(),
             pins: VecDeque::new(),
@@ -138,7 +145,7 @@ impl KafkaSource {
                     None
                 }
                 Event::Astray(topic, partition) => {
-                    self.fetch_again(&Split::new(&topic, partition))?;
+                    self.fetch_again(&Split::new(&topic, partition));
                     None
                 }
                 Event::Other => None,
@@ -147,47 +154,8 @@ impl KafkaSource {
                 return Ok(told);
             }
         }
+        self.doubtful = false;
         Ok(None)
-    }
-
-    /// A message came as an event, and is gone: the library has made the partition's queue anew (its topic was not
-    /// seen for a moment) and forgotten where messages are to go.
-    fn fetch_again(&mut self, split: &Split) -> Result<()> {
-        let Some(at) = self.positions.get(split).copied() else { return Ok(()) };
-        tracing::debug!("{split}: fetched again from {at}");
-        self.restart(split, at)
-    }
-
-    /// Lets go of a partition and takes it again, from `at`. (The library's seek needs a partition that is being read.)
-    fn restart(&mut self, split: &Split, at: i64) -> Result<()> {
-        self.fetched.retain(|m| m.partition() != split.partition || m.topic() != &*split.topic);
-        self.unsure.insert(split.clone());
-        self.unheard.insert(split.clone());
-        let doing = during("a partition can't be started again");
-        let mut list = List::new(1);
-        list.add(&split.topic, split.partition, at, None).map_err(&doing)?;
-        self.client.unassign(&list).map_err(&doing)?;
-        self.data.take_partition(&split.topic, split.partition).map_err(&doing)?;
-        self.client.assign_more(&list).map_err(&doing)?;
-        self.data.take_partition(&split.topic, split.partition).map_err(&doing)
-    }
-
-    /// Says once more where messages go, of splits that none has come of. The library stops a partition on a thread of its own
-    /// when it is let go of, and forgets then where its messages go, even if the partition was taken again meanwhile: they
-    /// would pile up where nobody looks. Saying it twice changes nothing.
-    fn direct_again(&mut self) {
-        if self.directed.elapsed() < SLICE {
-            return;
-        }
-        self.directed = Instant::now();
-        for split in &self.unheard {
-            if let Err(fault) = self.data.take_partition(&split.topic, split.partition) {
-                tracing::debug!("{split}: its messages can't be directed again: {}", fault.text);
-            }
-        }
-        if !self.unsure.is_empty() {
-            tracing::debug!("{}: waits for messages of {} splits", self.describe, self.unsure.len());
-        }
     }
 
     fn assigned(&mut self, list: &List) -> Result<Option<Polled>> {
@@ -213,9 +181,10 @@ impl KafkaSource {
         // The library takes back only what it was told to read.
         let list = self.of_started(&splits)?;
         self.forget(&splits);
-        if lost || splits.is_empty() {
+        if lost || self.doubtful || splits.is_empty() {
             self.group.disown(&splits);
             self.client.unassign(&list).map_err(during("partitions can't be let go of"))?;
+            self.client.forget_lost();
             return Ok((!splits.is_empty()).then_some(Polled::Lost(splits)));
         }
         self.revoked = Some(Revoked { list, waiting: splits.iter().cloned().collect() });
@@ -229,6 +198,7 @@ impl KafkaSource {
             self.positions.remove(split);
             self.unsure.remove(split);
             self.unheard.remove(split);
+            self.again.remove(split);
         }
         self.pins.retain(|b| !splits.contains(b.split()));
         self.fetched
@@ -268,6 +238,11 @@ impl KafkaSource {
             self.fetched.refill(&self.data, std::mem::take(&mut wait), TAKEN);
             let Some(message) = self.fetched.peek(0) else { return Ok(None) };
             let split = Split::new(message.topic(), message.partition());
+            if self.again.contains_key(&split) {
+                // One before it may have been lost: it comes again.
+                self.fetched.skip(1);
+                continue;
+            }
             if message.code() != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
                 let (code, words) = (message.code(), message.error_text());
                 self.fetched.skip(1);
@@ -306,9 +281,8 @@ impl KafkaSource {
             _ => {
                 self.unsure.insert(split.clone());
                 self.judge(fault)?;
-                // While the group waits for a split, letting go of another would be taken for the answer. The library fetches
-                // at the same place again by itself.
-                if self.revoked.is_some() { Ok(()) } else { self.fetch_again(split) }
+                self.fetch_again(split);
+                Ok(())
             }
         }
     }
@@ -351,7 +325,8 @@ impl KafkaSource {
         tracing::warn!(
             "{split}: records {at} to {low} were deleted before they were read; going on at {low}"
         );
-        self.restart(split, at.max(low))
+        self.restart(split, at.max(low));
+        Ok(())
     }
 }
 
@@ -369,6 +344,7 @@ impl RecordSource for KafkaSource {
         if let Some(told) = self.next_event(if room == 0 { wait } else { Duration::ZERO })? {
             return Ok(told);
         }
+        self.start_again()?;
         if room == 0 {
             return Ok(Polled::Idle);
         }
@@ -385,6 +361,7 @@ impl RecordSource for KafkaSource {
             if let Some(told) = self.next_event(Duration::ZERO)? {
                 return Ok(told);
             }
+            self.start_again()?;
             if let Some(batch) = self.moved()? {
                 return Ok(Polled::Batch(batch));
             }

@@ -1,6 +1,7 @@
 //! What a put, a walk, a read and a large write cost: CPU µs per item and MB/s.
 //!
-//! `cargo run --release -p connector-posix --example measure-posix -- <directory> [files]`
+//! `cargo run --release -p connector-posix --example measure-posix -- <directory> [files]`;
+//! `… -- walk <directory>` only walks what is there, in each way of reading ahead.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs)]
 
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use connector::conformance::{Chunks, content, list_all};
 use connector::{EntryKind, Lane, ListRequest, Meta, Overwrite, Part, Range, Stamp, Target, Tree, TreePath};
-use connector_posix::{Options, PosixTree};
+use connector_posix::{Options, PosixTree, ReadAhead};
 
 /// CPU seconds of this process, user and system (10 ms steps).
 fn cpu_s() -> (f64, f64) {
@@ -106,10 +107,32 @@ impl connector::Source for Repeat {
     }
 }
 
+/// Walks with attributes, as a transfer does. `BEFORE` is a command that runs before each.
+async fn walks(dir: &str) {
+    for _ in 0..3 {
+        for read_ahead in [ReadAhead::Never, ReadAhead::WhereSlow, ReadAhead::Always] {
+            if let Ok(before) = std::env::var("BEFORE") {
+                assert!(std::process::Command::new("sh").args(["-c", &before]).status().unwrap().success());
+            }
+            let tree = PosixTree::open(Path::new(dir), Options { read_ahead, ..Options::default() }).unwrap();
+            let from = now();
+            let mut stream = tree.list(ListRequest { xattrs: true, ..ListRequest::default() });
+            let mut items = 0;
+            while let Some(page) = stream.next().await.unwrap() {
+                items += page.len();
+            }
+            report(&format!("walk of {items}, {read_ahead:?}"), items, from);
+        }
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut args = std::env::args().skip(1);
     let dir = args.next().unwrap_or_else(|| "/tmp".to_owned());
+    if dir == "walk" {
+        return walks(&args.next().unwrap()).await;
+    }
     let files: usize = args.next().map_or(20_000, |n| n.parse().unwrap());
     let dir = tempfile::tempdir_in(Path::new(&dir)).unwrap();
     let tree = PosixTree::open(dir.path(), Options::default()).unwrap();

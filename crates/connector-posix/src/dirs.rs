@@ -129,6 +129,11 @@ pub(crate) fn open_child(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd
     sys::openat(dir, name, DIR, 0)
 }
 
+/// The same for a walk, which changes no access time where it may.
+pub(crate) fn open_to_list(root: &Root, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+    sys::openat(dir, name, DIR | root.noatime(), 0)
+}
+
 fn umask() -> Option<u32> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("Umask:"))?;

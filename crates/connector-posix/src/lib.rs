@@ -52,6 +52,18 @@ pub enum Durability {
     Each,
 }
 
+/// When a listing looks at several items, and reads several directories, at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadAhead {
+    /// One after the other.
+    Never,
+    /// Where one after the other was found to be slow.
+    #[default]
+    WhereSlow,
+    /// From the first on.
+    Always,
+}
+
 /// How a tree treats its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -68,6 +80,8 @@ pub struct Options {
     pub file_mode: Option<u32>,
     /// Where a directory of very many names is sorted; `None`: `/tmp`.
     pub scratch: Option<PathBuf>,
+    /// When listings read ahead. They say the same.
+    pub read_ahead: ReadAhead,
 }
 
 impl Default for Options {
@@ -79,6 +93,7 @@ impl Default for Options {
             sparse: true,
             file_mode: None,
             scratch: None,
+            read_ahead: ReadAhead::default(),
         }
     }
 }

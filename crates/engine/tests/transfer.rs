@@ -351,6 +351,25 @@ async fn killed_after_any_checkpoint_it_ends_as_if_undisturbed() {
     }
 }
 
+/// A directory carries no mark of ours: without a beginning in the journal, the next attempt would find it as it should be and book
+/// it as unchanged.
+#[tokio::test]
+async fn nothing_is_written_before_the_beginning_is_in_the_journal() {
+    for book in
+        [Book { dead_after: Some(1), ..Book::default() }, Book { fence_after: Some(0), ..Book::default() }]
+    {
+        let b = Bench::new(Style::Directory, Style::Directory);
+        many(&b);
+        let book = Arc::new(book);
+        tokio::select! {
+            _ = engine::transfer::run(journaled(b.job(), &book, None)) => {}
+            () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}
+        }
+        assert_eq!(book.count(), 1);
+        assert!(b.destination.lock().writes.is_empty());
+    }
+}
+
 #[tokio::test]
 async fn pause_rests_resume_goes_on_cancel_cleans_up() {
     let b = Bench::new(Style::Directory, Style::Bucket);

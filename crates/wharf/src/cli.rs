@@ -375,6 +375,8 @@ pub enum ResourceCommand {
         server: Server,
     },
     /// Show a directory of the server's machine as a cloud file system.
+    // Its `--version` is the file system's.
+    #[command(disable_version_flag = true)]
     AddFilesystem {
         /// cfs-…, cpfs-… or bmcpfs-…: the prefix tells the product.
         id: String,
@@ -506,4 +508,16 @@ pub struct DemoArgs {
     /// Files of the tree that are taken at most.
     #[arg(long, default_value_t = 6000)]
     pub files: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn no_option_of_a_command_is_in_the_way_of_another() {
+        Cli::command().debug_assert();
+    }
 }

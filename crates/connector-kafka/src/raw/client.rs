@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,35 +81,15 @@ pub(crate) struct Client {
     rk: *mut sys::rd_kafka_t,
     consumer: bool,
     shared: Box<Shared>,
+    /// The library forgets that an assignment was lost when something is assigned or let go of. It is kept here until the
+    /// consumer was told.
+    lost: AtomicBool,
 }
 
 // Safety: librdkafka's handles are for use from any thread; `Shared` is behind locks.
 unsafe impl Send for Client {}
 // Safety: as above.
 unsafe impl Sync for Client {}
-
-/// A queue of a client.
-pub(crate) struct Queue {
-    q: *mut sys::rd_kafka_queue_t,
-    client: Arc<Client>,
-}
-
-// Safety: queues have locks of their own.
-unsafe impl Send for Queue {}
-
-/// What a consumer is told.
-#[derive(Debug)]
-pub(crate) enum Event {
-    Assign(List),
-    Revoke {
-        list: List,
-        lost: bool,
-    },
-    Error(Fault),
-    /// A message came through the wrong queue.
-    Astray(String, i32),
-    Other,
-}
 
 impl Client {
     pub(crate) fn producer(settings: &Settings) -> Result<Arc<Self>, Fault> {
@@ -150,12 +130,17 @@ impl Client {
                 sys::rd_kafka_poll_set_consumer(rk);
             }
             LIVE.fetch_add(1, Ordering::AcqRel);
-            Ok(Arc::new(Self { rk, consumer, shared }))
+            Ok(Arc::new(Self { rk, consumer, shared, lost: AtomicBool::new(false) }))
         }
     }
 
     pub(super) fn ptr(&self) -> *mut sys::rd_kafka_t {
         self.rk
+    }
+
+    /// Keeps an error that came as an event.
+    pub(super) fn note(&self, fault: &Fault) {
+        note(&self.shared, fault);
     }
 
     /// Lets callbacks run.
@@ -234,8 +219,28 @@ impl Client {
         unsafe { text(sys::rd_kafka_rebalance_protocol(self.rk)) == "COOPERATIVE" }
     }
 
+    /// Is the assignment lost, as far as the library remembers?
+    pub(crate) fn loses(&self) -> bool {
+        // Safety: a live handle.
+        unsafe { sys::rd_kafka_assignment_lost(self.rk) != 0 }
+    }
+
+    /// Was the assignment lost, and the consumer not told yet?
+    pub(crate) fn has_lost(&self) -> bool {
+        if self.loses() {
+            self.lost.store(true, Ordering::Release);
+        }
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// The consumer was told.
+    pub(crate) fn forget_lost(&self) {
+        self.lost.store(false, Ordering::Release);
+    }
+
     /// Adds partitions to what is read, each from its offset.
     pub(crate) fn assign_more(&self, list: &List) -> Result<(), Fault> {
+        self.has_lost();
         // Safety: the list is copied.
         unsafe {
             if self.cooperative() {
@@ -248,6 +253,7 @@ impl Client {
 
     /// Takes partitions off what is read.
     pub(crate) fn unassign(&self, list: &List) -> Result<(), Fault> {
+        self.has_lost();
         // Safety: the list is copied.
         unsafe {
             if self.cooperative() {
@@ -334,80 +340,6 @@ impl Drop for Client {
     }
 }
 
-impl Queue {
-    /// A queue of its own.
-    pub(crate) fn new(client: &Arc<Client>) -> Self {
-        // Safety: a live handle.
-        Self { q: unsafe { sys::rd_kafka_queue_new(client.rk) }, client: client.clone() }
-    }
-
-    /// The one that a consumer's events come through.
-    pub(crate) fn consumer(client: &Arc<Client>) -> Result<Self, Fault> {
-        // Safety: a live handle.
-        let q = unsafe { sys::rd_kafka_queue_get_consumer(client.rk) };
-        if q.is_null() {
-            return Err(Fault::of(Code::RD_KAFKA_RESP_ERR__UNKNOWN_GROUP));
-        }
-        Ok(Self { q, client: client.clone() })
-    }
-
-    pub(super) fn ptr(&self) -> *mut sys::rd_kafka_queue_t {
-        self.q
-    }
-
-    /// Lets the messages of a partition come here instead of to the consumer's queue.
-    pub(crate) fn take_partition(&self, topic: &str, partition: i32) -> Result<(), Fault> {
-        let name = c_text(topic)?;
-        // Safety: the partition's queue is ours until it is destroyed here; the library keeps a reference to this one.
-        unsafe {
-            let from = sys::rd_kafka_queue_get_partition(self.client.rk, name.as_ptr(), partition);
-            if from.is_null() {
-                return Err(Fault::of(Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION));
-            }
-            sys::rd_kafka_queue_forward(from, self.q);
-            sys::rd_kafka_queue_destroy(from);
-        }
-        Ok(())
-    }
-
-    /// Waits for what a consumer is told.
-    pub(crate) fn event(&self, wait: Duration) -> Option<Event> {
-        // Safety: the event is ours until it is destroyed here; the list in it is copied.
-        unsafe {
-            let event = sys::rd_kafka_queue_poll(self.q, millis(wait));
-            if event.is_null() {
-                return None;
-            }
-            let read = match sys::rd_kafka_event_type(event) {
-                sys::RD_KAFKA_EVENT_REBALANCE => {
-                    let list = List::copy(sys::rd_kafka_event_topic_partition_list(event));
-                    if sys::rd_kafka_event_error(event) == Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-                        Event::Assign(list)
-                    } else {
-                        Event::Revoke { list, lost: sys::rd_kafka_assignment_lost(self.client.rk) != 0 }
-                    }
-                }
-                sys::RD_KAFKA_EVENT_ERROR => {
-                    let fault = read_error(event);
-                    note(&self.client.shared, &fault);
-                    Event::Error(fault)
-                }
-                sys::RD_KAFKA_EVENT_FETCH => astray(event),
-                _ => Event::Other,
-            };
-            sys::rd_kafka_event_destroy(event);
-            Some(read)
-        }
-    }
-}
-
-impl Drop for Queue {
-    fn drop(&mut self) {
-        // Safety: ours.
-        unsafe { sys::rd_kafka_queue_destroy(self.q) };
-    }
-}
-
 /// Safety: `conf` is a configuration.
 unsafe fn fill(conf: *mut sys::rd_kafka_conf_t, settings: &Settings) -> Result<(), Fault> {
     for (name, value) in &settings.0 {
@@ -424,29 +356,6 @@ unsafe fn fill(conf: *mut sys::rd_kafka_conf_t, settings: &Settings) -> Result<(
         }
     }
     Ok(())
-}
-
-/// Safety: an event with a message.
-unsafe fn astray(event: *mut sys::rd_kafka_event_t) -> Event {
-    // Safety: as the caller says.
-    unsafe {
-        let message = sys::rd_kafka_event_message_next(event);
-        if message.is_null() || (*message).rkt.is_null() {
-            return Event::Other;
-        }
-        Event::Astray(text(sys::rd_kafka_topic_name((*message).rkt)), (*message).partition)
-    }
-}
-
-/// Safety: an error event.
-unsafe fn read_error(event: *mut sys::rd_kafka_event_t) -> Fault {
-    // Safety: as the caller says.
-    unsafe {
-        let mut fault =
-            Fault::new(sys::rd_kafka_event_error(event), text(sys::rd_kafka_event_error_string(event)));
-        fault.fatal = sys::rd_kafka_event_error_is_fatal(event) != 0;
-        fault
-    }
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -323,3 +323,110 @@ fn without_room_the_membership_is_kept_and_nothing_is_lost() {
     }
     assert_eq!(revoked, 2, "only what moves is revoked");
 }
+
+fn member(cluster: &Cluster, options: &str, group: &str) -> connector_kafka::KafkaSource {
+    connector_kafka::KafkaSource::new(&cluster.endpoint(options), &context(group, 0)).unwrap()
+}
+
+/// While the group waits for a split, another one has to be started again. That must not be taken for the answer.
+#[test]
+fn a_partition_that_is_started_again_hands_no_other_one_over() {
+    let cluster = Cluster::any();
+    let topic = cluster.topic("handed", 4, &[]);
+    fill(&cluster, &topic, &numbered(400));
+    let (options, group) = (format!(r#"{{"topics":["{topic}"],"start":"earliest"}}"#), unique("g"));
+    let mut first = member(&cluster, &options, &group);
+    let mut seen = take(&mut first, 400);
+    let mut second = member(&cluster, &options, &group);
+    let mut revoked = Vec::new();
+    drive(&mut first, "a revocation", |polled, _| {
+        let _ = second.poll(Duration::from_millis(10), 0);
+        if let Polled::Revoked(splits) = polled {
+            revoked = splits;
+        }
+        !revoked.is_empty()
+    });
+    let all: HashSet<Split> = (0..4).map(|p| Split::new(&topic, p)).collect();
+    let kept: Vec<Split> = all.into_iter().filter(|s| !revoked.contains(s)).collect();
+    assert!(!kept.is_empty() && !revoked.is_empty(), "{kept:?} {revoked:?}");
+    fill(&cluster, &topic, &(400..800).map(|n| format!("{n:08}")).collect::<Vec<_>>());
+    // Long enough for several heartbeats: whoever gives an answer too early is believed by then.
+    let end = Instant::now() + Duration::from_secs(8);
+    let mut taken: Vec<Split> = Vec::new();
+    while Instant::now() < end {
+        kept.iter().for_each(|split| first.disturb(split));
+        let told = first.poll(Duration::from_millis(100), 64 << 10).unwrap();
+        assert!(!matches!(told, Polled::Lost(_)), "{told:?}");
+        if let Polled::Assigned(splits) = second.poll(Duration::from_millis(100), 0).unwrap() {
+            taken.extend(splits);
+        }
+        assert!(taken.iter().all(|s| !revoked.contains(s)), "handed over before it was released: {taken:?}");
+    }
+    first.release(&revoked).unwrap();
+    // The rest comes, each record once: from the one what it kept, from the other (which begins anew) what it got.
+    let mut mine = Vec::new();
+    let end = Instant::now() + Duration::from_secs(60);
+    let wanted: HashSet<String> = (400..800).map(|n| format!("{n:08}")).collect();
+    loop {
+        assert!(Instant::now() < end, "{} of {} came", seen.len() + mine.len(), 800);
+        if let Polled::Batch(batch) = first.poll(Duration::from_millis(20), 64 << 10).unwrap() {
+            assert!(kept.contains(batch.split()));
+            mine.extend(batch.iter().map(|r| String::from_utf8(r.value.unwrap().to_vec()).unwrap()));
+        }
+        match second.poll(Duration::from_millis(20), 64 << 10).unwrap() {
+            Polled::Assigned(splits) => {
+                second.start(&splits.iter().map(|s| (s.clone(), None)).collect::<Vec<_>>()).unwrap();
+            }
+            Polled::Batch(batch) => {
+                assert!(revoked.contains(batch.split()));
+                let values = batch.iter().map(|r| String::from_utf8(r.value.unwrap().to_vec()).unwrap());
+                seen.extend(values.filter(|v| wanted.contains(v)));
+            }
+            _ => {}
+        }
+        let got = mine.iter().chain(seen.iter().skip(400)).filter(|v| wanted.contains(*v)).count();
+        if got >= 400 {
+            break;
+        }
+    }
+    let once: HashSet<&String> = mine.iter().chain(seen.iter().skip(400)).collect();
+    assert_eq!(once, wanted.iter().collect(), "nothing is missing");
+    assert_eq!(mine.len() + seen.len() - 400, 400, "and nothing came twice");
+}
+
+/// The assignment is lost while something is still to be started; starting makes the library forget the loss.
+#[test]
+fn a_loss_is_told_also_when_something_was_started_in_between() {
+    let mut cluster = Cluster::embedded(&[]);
+    let topic = cluster.topic("lost", 2, &[]);
+    let mut source =
+        member(&cluster, &format!(r#"{{"topics":["{topic}"],"start":"earliest"}}"#), &unique("g"));
+    let (one, two) = (Split::new(&topic, 0), Split::new(&topic, 1));
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < end, "nothing was assigned");
+        if let Polled::Assigned(splits) = source.poll(Duration::from_millis(50), 1 << 16).unwrap() {
+            assert_eq!(splits.len(), 2);
+            source.start(&[(one.clone(), Some(0))]).unwrap();
+            break;
+        }
+    }
+    // Groups don't survive it: the next heartbeat is told that the member is not known.
+    cluster.restart();
+    std::thread::sleep(Duration::from_secs(8));
+    source.start(&[(two, Some(0))]).unwrap();
+    source.disturb(&one);
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < end, "the loss was not told");
+        // That the broker was away may be told first.
+        match source.poll(Duration::from_millis(50), 1 << 16).unwrap_or(Polled::Idle) {
+            Polled::Lost(splits) => break assert!(splits.contains(&one)),
+            Polled::Revoked(splits) => panic!("{splits:?} revoked, as if somebody waited for them"),
+            _ => {}
+        }
+    }
+    // And the next revocation is none.
+    fill(&cluster, &topic, &numbered(10));
+    assert_eq!(take(&mut source, 10), numbered(10));
+}

@@ -39,18 +39,7 @@ impl Names {
                 break;
             }
             for_each_name(&buf[..n], |name, kind| {
-                if name == b"." || name == b".." {
-                    return Ok(());
-                }
-                let is_dir = match kind {
-                    libc::DT_DIR => true,
-                    libc::DT_UNKNOWN => matches!(sys::stat(dir, name), Ok(s) if s.kind == Kind::Dir),
-                    _ => false,
-                };
-                if !is_dir && is_ours(name) {
-                    return Ok(());
-                }
-                block.push(name, is_dir);
+                block.push_listed(dir, name, kind);
                 if block.spans.len() >= RUN {
                     let spill = match &mut spilled {
                         Some(spill) => spill,
@@ -62,15 +51,35 @@ impl Names {
             })?;
         }
         match spilled {
-            None => {
-                block.sort();
-                Ok(Self::Memory { block, next: 0 })
-            }
+            None => Ok(Self::sorted(block)),
             Some(mut spill) => {
                 spill.add(&mut block)?;
                 Ok(Self::Merged(Box::new(Merge::new(spill)?)))
             }
         }
+    }
+
+    /// Reads a directory of at most about `most` names; `None` when it holds more.
+    pub(crate) fn read_few(dir: BorrowedFd<'_>, most: usize, buf: &mut [u8]) -> io::Result<Option<Self>> {
+        let mut block = Block::default();
+        loop {
+            let n = sys::getdents(dir, buf)?;
+            if n == 0 {
+                return Ok(Some(Self::sorted(block)));
+            }
+            for_each_name(&buf[..n], |name, kind| {
+                block.push_listed(dir, name, kind);
+                Ok(())
+            })?;
+            if block.spans.len() > most {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn sorted(mut block: Block) -> Self {
+        block.sort();
+        Self::Memory { block, next: 0 }
     }
 
     /// Appends the next name to `out`; `false` at the end.
@@ -83,6 +92,14 @@ impl Names {
                 Ok(true)
             }
             Self::Merged(merge) => merge.next(out),
+        }
+    }
+
+    /// The name that lies `n` behind the next one, where all are in memory.
+    pub(crate) fn peek(&self, n: usize) -> Option<&[u8]> {
+        match self {
+            Self::Memory { block, next } => block.spans.get(next + n).map(|span| block.name(*span)),
+            Self::Merged(_) => None,
         }
     }
 }
@@ -111,6 +128,21 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// Takes a record of the kernel's in, unless it names nothing that is listed.
+    fn push_listed(&mut self, dir: BorrowedFd<'_>, name: &[u8], kind: u8) {
+        if name == b"." || name == b".." {
+            return;
+        }
+        let is_dir = match kind {
+            libc::DT_DIR => true,
+            libc::DT_UNKNOWN => matches!(sys::stat(dir, name), Ok(s) if s.kind == Kind::Dir),
+            _ => false,
+        };
+        if is_dir || !is_ours(name) {
+            self.push(name, is_dir);
+        }
+    }
+
     fn push(&mut self, name: &[u8], is_dir: bool) {
         // At most 64 Ki names of at most 256 bytes: always within u32.
         let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);

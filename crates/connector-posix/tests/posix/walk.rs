@@ -6,9 +6,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use connector::conformance::{key, list_all};
 use connector::{Entry, EntryKind, ErrorKind, ListRequest, Tree};
+use connector_posix::{Options, PosixTree, ReadAhead};
 use proptest::prelude::*;
 
 use crate::tree;
@@ -17,9 +19,20 @@ fn on_disk(root: &Path, at: &[u8]) -> std::path::PathBuf {
     root.join(OsStr::from_bytes(at))
 }
 
+fn reading(root: &Path, read_ahead: ReadAhead) -> PosixTree {
+    PosixTree::open(root, Options { read_ahead, ..Options::default() }).unwrap()
+}
+
+/// The listing, one after the other and with helpers: the same.
 async fn list(root: &Path, prefix: &[u8], after: Option<&[u8]>) -> Vec<Entry> {
     let request = ListRequest { prefix: prefix.to_vec(), after: after.map(<[u8]>::to_vec), xattrs: false };
-    list_all(&tree(root), request).await.unwrap()
+    let mut plain = list_all(&reading(root, ReadAhead::Never), request.clone()).await.unwrap();
+    let mut ahead = list_all(&reading(root, ReadAhead::Always), request).await.unwrap();
+    for meta in plain.iter_mut().chain(&mut ahead).filter_map(|e| e.meta.as_mut()) {
+        meta.atime_ns = None; // Reading a link changes it.
+    }
+    assert_eq!(ahead, plain);
+    plain
 }
 
 fn block_on<T>(f: impl Future<Output = T>) -> T {
@@ -150,7 +163,7 @@ async fn what_vanishes_or_is_swapped_meanwhile_ends_nothing() {
         fs::create_dir(at.join(format!("d{i:04}"))).unwrap();
         fs::write(at.join(format!("d{i:04}/f")), b"x").unwrap();
     }
-    let mut stream = tree(at).list(ListRequest::default());
+    let mut stream = reading(at, ReadAhead::Always).list(ListRequest::default());
     let first = stream.next().await.unwrap().unwrap();
     assert_eq!(first.len(), 1000);
     fs::remove_dir_all(at.join("d2500")).unwrap();
@@ -169,6 +182,100 @@ async fn what_vanishes_or_is_swapped_meanwhile_ends_nothing() {
     assert!(entries.iter().all(|p| !p.starts_with("d2500") && !p.starts_with("d2600")));
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].message().contains("d2600"));
+}
+
+/// A tree of many small and some larger directories: `d3/e2/f07`.
+fn plant(at: &Path, wide: usize) -> BTreeSet<Vec<u8>> {
+    let mut keys = BTreeSet::new();
+    for d in 0..wide {
+        for e in 0..6 {
+            let dir = format!("d{d}/e{e}");
+            fs::create_dir_all(at.join(&dir)).unwrap();
+            keys.extend([format!("d{d}/").into_bytes(), format!("{dir}/").into_bytes()]);
+            for f in 0..(if e == 3 { 150 } else { e * 2 }) {
+                fs::write(at.join(&dir).join(format!("f{f:03}")), vec![b'x'; f]).unwrap();
+                keys.insert(format!("{dir}/f{f:03}").into_bytes());
+            }
+        }
+    }
+    keys
+}
+
+/// What comes and goes beside, and in the middle of, what stays. Each thing has one name, is of one kind, and may be there or not.
+fn disturb(at: &Path, wide: usize, stop: &AtomicBool) {
+    let mut n = 0_usize;
+    while !stop.load(Ordering::Relaxed) {
+        n += 1;
+        let d = at.join(format!("d{}", n * 7 % wide));
+        let deep = d.join("e2-comes/deeper");
+        let _ = fs::create_dir_all(&deep).and_then(|()| fs::write(deep.join("below"), b"x"));
+        let _ = fs::write(d.join("e3/f077-comes"), b"x");
+        let _ = symlink("/etc", d.join("link-comes"));
+        if n.is_multiple_of(3) {
+            // A directory with all that is in it is elsewhere from one moment to the next, and a link is in its place.
+            let _ = fs::rename(d.join("e2-comes"), at.join("d-moved-comes"));
+            let _ = symlink("/etc", d.join("e2-comes"));
+            let _ = fs::remove_file(d.join("e2-comes"));
+            let _ = fs::remove_dir_all(at.join("d-moved-comes"));
+        }
+        let _ = fs::remove_dir_all(d.join("e2-comes"));
+        let _ = fs::remove_file(d.join("e3/f077-comes"));
+        let _ = fs::remove_file(d.join("link-comes"));
+    }
+}
+
+/// One listing during which things change; what stays must be in it.
+async fn list_disturbed(tree: &PosixTree, xattrs: bool, stays: &BTreeSet<Vec<u8>>) {
+    let mut stream = tree.list(ListRequest { xattrs, ..ListRequest::default() });
+    let (mut found, mut last) = (BTreeSet::new(), Vec::new());
+    while let Some(page) = stream.next().await.unwrap() {
+        for line in page {
+            let entry = match line {
+                Ok(entry) => entry,
+                Err(e) => {
+                    assert!(e.to_string().contains("-comes"), "{e}");
+                    continue;
+                }
+            };
+            let k = key(&entry);
+            assert!(k > last, "{last:?} before {k:?}");
+            let path = k.strip_suffix(b"/").unwrap_or(&k);
+            let parent = path.iter().rposition(|b| *b == b'/').map(|i| k[..=i].to_vec());
+            assert!(parent.is_none_or(|p| found.contains(&p)), "{k:?} without its directory");
+            assert!(!k.ends_with(b"/hostname"), "outside: {k:?}");
+            if let Some(number) = entry.path.name().strip_prefix(b"f").filter(|n| n.len() == 3) {
+                let size: u64 = std::str::from_utf8(number).unwrap().parse().unwrap();
+                assert_eq!((&entry.kind, entry.size), (&EntryKind::File, size), "{k:?}");
+            }
+            last.clone_from(&k);
+            found.insert(k);
+        }
+    }
+    let come: Vec<_> = found.difference(stays).collect();
+    assert!(come.iter().all(|k| k.windows(6).any(|w| w == b"-comes")), "{come:?}");
+    assert!(stays.is_subset(&found), "missing: {:?}", stays.difference(&found).collect::<Vec<_>>());
+}
+
+#[test]
+fn changed_behind_its_back_the_order_holds_and_what_stays_is_there_once() {
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    const WIDE: usize = 8;
+    let dir = tempfile::tempdir().unwrap();
+    let stays = plant(dir.path(), WIDE);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|s| {
+        let _stop = Stop(&stop);
+        s.spawn(|| disturb(dir.path(), WIDE, &stop));
+        for round in 0..8 {
+            let how = if round % 4 == 0 { ReadAhead::Never } else { ReadAhead::Always };
+            block_on(list_disturbed(&reading(dir.path(), how), round % 2 == 0, &stays));
+        }
+    });
 }
 
 #[tokio::test]
@@ -208,7 +315,7 @@ async fn a_directory_of_300_000_names_is_never_held_whole() {
     }
     let before = rss_kib();
     let (mut count, mut most, mut last) = (0, 0, Vec::new());
-    let mut stream = tree(dir.path()).list(ListRequest::default());
+    let mut stream = reading(dir.path(), ReadAhead::Always).list(ListRequest::default());
     while let Some(page) = stream.next().await.unwrap() {
         for e in page {
             let k = key(&e.unwrap());

@@ -141,6 +141,8 @@ struct Driver {
     hold: Hold,
     clerk: Clerk,
     planner: Bound<connector::Result<()>>,
+    /// Lets the planner begin.
+    begin: Option<oneshot::Sender<()>>,
     lanes: FuturesUnordered<oneshot::Receiver<()>>,
     journal: Option<Arc<dyn Journal>>,
     steer: Steer,
@@ -195,12 +197,20 @@ impl Driver {
             let lane = run.clone();
             lanes.push(run.lanes.start(n, move || slot::lane(lane)).await);
         }
-        let plan = planner::plan(run, job.select, clerk.cursor.clone());
-        let planner = Bound(runtime::spawn(TaskKind::RunTask, plan));
+        let (begin, begun) = oneshot::channel();
+        let (select, cursor) = (job.select, clerk.cursor.clone());
+        let planner = Bound(runtime::spawn(TaskKind::RunTask, async move {
+            // Dropped: the run has ended before it began.
+            if begun.await.is_err() {
+                return Ok(());
+            }
+            planner::plan(run, select, cursor).await
+        }));
         Ok(Self {
             hold,
             clerk,
             planner,
+            begin: Some(begin),
             lanes,
             journal: job.journal,
             steer: job.steer,
@@ -211,10 +221,13 @@ impl Driver {
     }
 
     async fn drive(mut self) -> Outcome {
-        // The first entry makes the beginning durable: what is written from here on is ours.
-        let first = self.record_now(false).await;
-        let why = match first {
-            Ok(Wish::GoOn) => self.attend().await,
+        // The first entry makes the beginning durable: what is written from here on is ours, also to the next attempt. Nothing is
+        // listed before it, however slow the journal is.
+        let why = match self.record_now(false).await {
+            Ok(Wish::GoOn) => {
+                let _ = self.begin.take().map(|begin| begin.send(()));
+                self.attend().await
+            }
             Ok(wish) => Why::Wished(wish),
             Err(why) => why,
         };
