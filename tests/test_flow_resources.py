@@ -138,7 +138,7 @@ def test_both_faces_of_what_a_nat_translates(nat, lab):  # noqa: F811
 
 
 def test_events_that_overrun_are_stated_and_counts_stay_right(nat, lab):  # noqa: F811
-    lab.set(nf_conntrack_acct=1)
+    lab.set(nf_conntrack_acct=1, nf_conntrack_udp_timeout=300)
     log = make(nat, "NAT", "nat-12345678")
     records = Records(nat)
     records.at_work("nat-12345678")
@@ -247,6 +247,7 @@ def test_exporters_from_the_request_to_the_topic(wharf, lab, tmp_path):  # noqa:
         running.kill9()
         running.start()
         records.reopen()
+        peers.wait_until("the collector to be back", lambda: shown(running, log)["gaps"], 60)
         peers.wait_until("the statement of the gap", lambda: records.skipped(**here), 60)
         s.send(data(300, 1, 6002, 7))
         assert records.wait(7, dstport=6002) == (7, 7 * UDP4)
