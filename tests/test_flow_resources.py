@@ -413,7 +413,10 @@ def test_a_clock_that_is_set_loses_nothing(wharf, lab, tmp_path):  # noqa: F811
     try:
         for step in ("-7200", "+3600", "+10"):
             lab.send(7401, 50)
-            offset.write_text(f"{step}\n")
+            # At once: an empty file would be read in between.
+            beside = offset.with_suffix(".new")
+            beside.write_text(f"{step}\n")
+            beside.rename(offset)
             lab.send(7401, 50)
             sent += 100
             assert records.wait(sent, dstport=7401) == (sent, sent * UDP4)
