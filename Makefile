@@ -20,6 +20,7 @@ bench: ## measures against s5cmd, rclone and juicefs sync
 	@scripts/setup.sh bench
 	cargo build --release --locked -p wharf
 	cargo build --release --locked -p embedded-s3 --example serve
+	cargo build --release --locked -p flow-capture --example capture
 	bench/run.sh $(ARGS)
 
 lint: ## formatting, clippy, the workspace's own rules, licences

@@ -79,6 +79,15 @@ bench_packages() {
   printf '%s\n' "$key" >"$stamp"
 }
 
+# A collector in Go, for comparison.
+flow_collectors() {
+  command -v go >/dev/null && [ ! -x .cache/go/bin/goflow2 ] || return 0
+  step "building goflow2 into .cache/go/bin"
+  if ! GOBIN=$PWD/.cache/go/bin go install github.com/netsampler/goflow2/v2/cmd/goflow2@v2.2.3 >"$logs/goflow2.log" 2>&1; then
+    step "goflow2 could not be had ($logs/goflow2.log); its bench is left out"
+  fi
+}
+
 # Node for the SDK check: the machine's own, or, where there is none of 18 or newer with npm, a wheel of 60 MB. Debian's npm needs 390
 # packages more. Leaves .cache/node/bin/node, and the words that call npm in `npm`.
 node_runtime() {
@@ -149,7 +158,7 @@ build_tools=(gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h make:/usr/bin/make
 test_tools=(python3-venv:/usr/share/doc/python3-venv python3:/usr/bin/python3 openssl:/usr/bin/openssl
   postgresql:/usr/lib/postgresql/15/bin/postgres mariadb-server:/usr/sbin/mariadbd attr:/usr/bin/setfattr acl:/usr/bin/setfacl
   clang:/usr/bin/clang llvm:/usr/bin/llvm-strip iproute2:/usr/sbin/ip nftables:/usr/sbin/nft ethtool:/usr/sbin/ethtool
-  tcpdump:/usr/bin/tcpdump softflowd:/usr/sbin/softflowd)
+  tcpdump:/usr/bin/tcpdump softflowd:/usr/sbin/softflowd faketime:/usr/bin/faketime)
 
 check_rust
 case $want in
@@ -159,7 +168,7 @@ case $want in
     python_packages
     kafka_peers
     clickhouse_engine
-    if [ "$want" = test ]; then go_modules; node_sdks; else bench_packages; apt_packages wrk:/usr/bin/wrk rsyslog-kafka:/usr/lib/x86_64-linux-gnu/rsyslog/imkafka.so rsyslog-elasticsearch:/usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so; fi
+    if [ "$want" = test ]; then go_modules; node_sdks; else bench_packages; flow_collectors; apt_packages wrk:/usr/bin/wrk pmacct:/usr/sbin/pmacctd nfdump:/usr/bin/nfcapd rsyslog-kafka:/usr/lib/x86_64-linux-gnu/rsyslog/imkafka.so rsyslog-elasticsearch:/usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so; fi
     ;;
   *) fail "unknown target \"$want\"; one of demo, test, bench" ;;
 esac

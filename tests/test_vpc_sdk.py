@@ -54,10 +54,11 @@ def server(wharf, lab):
     return serve(wharf, lab)
 
 
-def serve(wharf, lab, other=None, **flow_logs):
-    """A server with a catalogue over the lab, and the topic `flows`; `other`: a cluster beside its own, as `ckafka-other`."""
+def serve(wharf, lab, other=None, networks=(), state=None, environment=None, ahead=(), **flow_logs):
+    """A server with a catalogue over the lab, and the topic `flows`; `other`: a cluster beside its own, as `ckafka-other`; `networks`: more
+    of the catalogue."""
     port = peers.free_port()
-    networks = [
+    more, networks = networks, [
         {"id": "eni-12345678", "vpc": VPC, "namespace": lab.inner, "devices": [lab.device]},
         {"id": "eni-away0001", "vpc": VPC, "namespace": lab.inner, "devices": ["nowhere0"]},
         {"id": "eni-foreign1", "accounts": ["somebody"], "namespace": lab.inner, "devices": [lab.device]},
@@ -65,11 +66,15 @@ def serve(wharf, lab, other=None, **flow_logs):
         {"id": VPC, "namespace": lab.inner, "subnets": ["subnet-12345678"]},
         {"id": "ccn-12345678", "listen": f"127.0.0.1:{peers.free_port()}"},
     ]
+    networks.extend(more)
     extra = f'[[connection]]\nid = "{INSTANCE}"\nkind = "kafka"\nembedded = true\n'
     if other:
         extra += f'[[connection]]\nid = "ckafka-other"\nkind = "kafka"\nbootstrap = "{other}"\n'
     extra += "".join("[[network]]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in table.items()) for table in networks)
-    running = wharf(sections={"broker": {"address": f"127.0.0.1:{port}"}, "flow_logs": {"window_seconds": 1, **flow_logs}}, extra=extra)
+    sections = {"broker": {"address": f"127.0.0.1:{port}"}, "flow_logs": {"window_seconds": 1, **flow_logs}}
+    if state:
+        sections["state"] = state
+    running = wharf(sections=sections, extra=extra, environment=environment, ahead=ahead)
     admin = AdminClient({"bootstrap.servers": other or f"127.0.0.1:{port}"})
     for future in admin.create_topics([NewTopic("flows", 1, 1)]).values():
         future.result(30)

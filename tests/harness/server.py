@@ -57,8 +57,8 @@ class Wharf:
 
     access_key, secret_key = ACCOUNT["access_key_id"], ACCOUNT["access_key_secret"]
 
-    def __init__(self, directory: Path, environment=None, database_url=None, **parts):
-        """`database_url`: the state is kept in this PostgreSQL database instead of a file of its own."""
+    def __init__(self, directory: Path, environment=None, database_url=None, ahead=(), **parts):
+        """`database_url`: the state is kept in this PostgreSQL database instead of a file of its own. `ahead`: words of a command that runs the server."""
         self.program = peers.binary("WHARF_BIN", *peers.built("wharf"))
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ class Wharf:
         self.config = self.directory / "wharf.toml"
         self.log = self.directory / "wharf.log"
         self.environment = {**os.environ, "RUST_BACKTRACE": "1", **(environment or {})}
-        self.parts, self.process, self.url, self.database_url = parts, None, "", database_url
+        self.parts, self.process, self.url, self.database_url, self.ahead = parts, None, "", database_url, ahead
         self.configure(**parts)
         self.start()
 
@@ -80,7 +80,7 @@ class Wharf:
     def start(self, patience: float = 30):
         port = self.data_dir / "port"
         port.unlink(missing_ok=True)
-        self.process = peers.spawn([self.program, "serve", "--config", self.config], self.log, env=self.environment)
+        self.process = peers.spawn([*self.ahead, self.program, "serve", "--config", self.config], self.log, env=self.environment)
 
         def up():
             text = port.read_text().strip().rsplit(":", 1)[-1]

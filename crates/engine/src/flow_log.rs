@@ -26,6 +26,7 @@ mod supervisor;
 use async_trait::async_trait;
 use model::FlowLog;
 
+pub use flow_record::fields::Extra;
 pub use networks::{Lookup, Network, Networks, Prefix, Refusal};
 pub use outbox::Message;
 pub use supervisor::{Settings, Supervisor};

@@ -11,6 +11,7 @@
 enum { IN = 0, OUT = 1 };
 enum { TCP = 6, UDP = 17, DCCP = 33, SCTP = 132, UDPLITE = 136 };
 enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, DESTINATION = 60 };
+enum { WHOLE = 1, FORWARDED = 2 }; // of a watched device: all its packets; of a port those that the bridge passes on
 enum { LOOPBACK = 1 }; // the index of `lo` in every namespace
 
 struct key { u8 src[16], dst[16]; u16 sport, dport; u8 protocol, direction, version, pad; u32 ifindex; };
@@ -213,6 +214,11 @@ INLINE int see(struct __sk_buff *skb, u8 direction, u32 link_header) {
 // Devices with an Ethernet header, and those whose packets begin with the network's.
 SEC("classifier/ether_in") int ether_in(struct __sk_buff *skb) { return see(skb, IN, 14); }
 SEC("classifier/ether_out") int ether_out(struct __sk_buff *skb) { return see(skb, OUT, 14); }
+// A port of a bridge: what came in by another port. What the bridge itself sends has no such device, and is seen at the bridge.
+SEC("classifier/ether_forwarded") int ether_forwarded(struct __sk_buff *skb) {
+  u32 came = skb->ingress_ifindex, *mode = map_lookup(&watched, &came);
+  return mode && *mode == FORWARDED ? see(skb, OUT, 14) : TCX_NEXT;
+}
 SEC("classifier/plain_in") int plain_in(struct __sk_buff *skb) { return see(skb, IN, 0); }
 SEC("classifier/plain_out") int plain_out(struct __sk_buff *skb) { return see(skb, OUT, 0); }
 

@@ -42,7 +42,7 @@ pub struct Status {
     pub limits: Vec<&'static str>,
     /// Does it observe? If not, why.
     pub state: State,
-    /// Each device, in the order of the options.
+    /// Each device: those of the options in their order, then those that were found, by their numbers as sources.
     pub devices: Vec<DeviceStatus>,
     /// Windows ended.
     pub windows: u64,
@@ -59,6 +59,8 @@ pub enum State {
     Running,
     /// The namespace isn't there, or can't be entered. It is tried again every second.
     NoNamespace(String),
+    /// The process may not enter the namespace.
+    Denied(String),
     /// Reading the counts failed; the windows concerned say that they lost something.
     Failing(String),
     /// It was stopped.

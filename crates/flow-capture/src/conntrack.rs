@@ -1,16 +1,16 @@
 //! Address translations, as a namespace's connection tracking tells them.
 //!
 //! A NAT's flows have two faces: the tuple before and the tuple after translation. Connection tracking knows both; this listens
-//! to its events. Counters come with the end of a connection, where `net.netfilter.nf_conntrack_acct` is on. Only connections
-//! are told that the rules let be tracked.
+//! to its events, and asks for the list of all connections. Counters come with the list and with the end of a connection, where
+//! `net.netfilter.nf_conntrack_acct` is on. Only connections are told that the rules let be tracked.
 
-use crate::namespace::Place;
-use crate::netlink::{attribute, be16, be32, be64, messages};
+use crate::namespace::{NoPlace, Place};
+use crate::netlink::{attribute, be16, be32, be64, list_request, messages};
 use crate::options::Namespace;
 use crate::{Error, Result, sys};
 use flow_record::Tuple;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 const NEW: u16 = 1 << 8;
@@ -18,6 +18,10 @@ const DELETE: u16 = 1 << 8 | 2;
 const GROUPS: u32 = 1 | 4; // new, destroyed
 const SRC_NAT: u32 = 1 << 4;
 const DST_NAT: u32 = 1 << 5;
+const DYING: u32 = 1 << 9;
+const LIST: u16 = 1 << 8 | 1;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
 
 /// What happened to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub struct Counters {
 pub struct Translation {
     /// What happened.
     pub event: Event,
+    /// The kernel's number of the connection; unique only together with the tuple.
+    pub id: u32,
     /// As its first packet was before translation.
     pub original: Tuple,
     /// As that packet was after translation; the same where nothing was translated.
@@ -50,9 +56,13 @@ pub struct Translation {
     pub source: bool,
     /// Was the destination translated?
     pub destination: bool,
-    /// What went the way of the first packet; only at the end.
+    /// It has ended, and its event has been sent.
+    pub dying: bool,
+    /// Unix second at which it began, where `net.netfilter.nf_conntrack_timestamp` is on.
+    pub began: Option<i64>,
+    /// What went the way of the first packet; not with [`Event::New`] as an event.
     pub forward: Option<Counters>,
-    /// What came back; only at the end.
+    /// What came back; the same.
     pub backward: Option<Counters>,
 }
 
@@ -73,12 +83,26 @@ impl Connections {
         let place = namespace.clone();
         // The socket belongs to the namespace of the thread that makes it, and no other thread is to be moved.
         let thread = std::thread::Builder::new().name("flow-conntrack".into()).spawn(move || {
-            Place::enter(&place)?;
-            sys::netlink(libc::NETLINK_NETFILTER, GROUPS).map_err(|e| format!("connection tracking: {e}"))
+            Place::enter(&place).map_err(|no| match no {
+                NoPlace::Absent(told) => Error::Unsupported(told),
+                NoPlace::Denied(told) => Error::Rights(told),
+            })?;
+            Self::here()
         });
         let thread = thread.map_err(|e| Error::Unsupported(format!("no thread can be had: {e}")))?;
-        let ended = thread.join().unwrap_or_else(|_| Err("the thread ended early".into()));
-        let socket = ended.map_err(Error::Unsupported)?;
+        thread.join().unwrap_or_else(|_| Err(Error::Unsupported("the thread ended early".into())))
+    }
+
+    /// The same for the namespace that this thread is in.
+    pub(crate) fn here() -> Result<Self> {
+        let refused = |e: std::io::Error| match e.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => Error::Rights(format!("connection tracking: {e}")),
+            _ => Error::Unsupported(format!("connection tracking: {e}")),
+        };
+        Self::on(sys::netlink(libc::NETLINK_NETFILTER, GROUPS).map_err(refused)?)
+    }
+
+    fn on(socket: OwnedFd) -> Result<Self> {
         let bytes = (8u32 << 20).to_ne_bytes();
         let forced = sys::set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes);
         let set = forced.or_else(|_| sys::set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &bytes));
@@ -114,6 +138,58 @@ impl Connections {
     pub fn overflows(&self) -> u64 {
         self.overflows
     }
+
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Asks for the connections that there are.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Listing {
+    /// Those of the namespace that this thread is in.
+    pub(crate) fn here() -> std::io::Result<Self> {
+        Ok(Self { socket: sys::netlink(libc::NETLINK_NETFILTER, 0)?, buffer: vec![0; 64 << 10] })
+    }
+
+    /// Goes through all of them once, as they are at the moment.
+    pub(crate) fn each(&mut self, mut each: impl FnMut(&Translation)) -> std::io::Result<()> {
+        // What an earlier list that broke off has left.
+        sys::empty(self.socket.as_raw_fd());
+        sys::send(&self.socket, &list_request(LIST))?;
+        let mut quiet = 0;
+        loop {
+            let Some(got) = sys::receive(&self.socket, &mut self.buffer)? else {
+                // The kernel answers within the call; a limit all the same.
+                quiet += 1;
+                if quiet > 20 {
+                    return Err(std::io::ErrorKind::TimedOut.into());
+                }
+                sys::poll(&[self.socket.as_raw_fd()], Duration::from_millis(100))?;
+                continue;
+            };
+            for (kind, body) in messages(self.buffer.get(..got).unwrap_or(&[])) {
+                match kind {
+                    NLMSG_DONE => return Ok(()),
+                    NLMSG_ERROR => {
+                        let code =
+                            body.get(..4).and_then(|b| b.try_into().ok()).map_or(0, i32::from_ne_bytes);
+                        return Err(std::io::Error::from_raw_os_error(-code));
+                    }
+                    _ => {
+                        if let Some(one) = read(kind, body) {
+                            each(&one);
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn read(kind: u16, body: &[u8]) -> Option<Translation> {
@@ -133,6 +209,7 @@ fn read(kind: u16, body: &[u8]) -> Option<Translation> {
         protocol: reply.protocol,
     };
     let status = attribute(all, 3).and_then(be32).unwrap_or(0);
+    let began = attribute(all, 20).and_then(|nested| attribute(nested, 1)).and_then(be64);
     let counters = |number| {
         let nested = attribute(all, number)?;
         Some(Counters {
@@ -142,10 +219,13 @@ fn read(kind: u16, body: &[u8]) -> Option<Translation> {
     };
     Some(Translation {
         event,
+        id: attribute(all, 12).and_then(be32).unwrap_or(0),
         original,
         translated,
         source: status & SRC_NAT != 0,
         destination: status & DST_NAT != 0,
+        dying: status & DYING != 0,
+        began: began.and_then(|nanos| i64::try_from(nanos / 1_000_000_000).ok()),
         forward: counters(9),
         backward: counters(10),
     })

@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | BPF (`program`, `bpf/flow.bpf.c`) | in the kernel, per flow | from the kernel's reason for a drop | CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON; kernel 6.6 |
 //! | packets (`packets`) | in this process, from copied headers | only of rules that log to an NFLOG group | CAP_NET_RAW |
+//! | connections (`nat`) | what a namespace's NAT translates, from connection tracking's own counts | no | CAP_NET_ADMIN |
 //!
 //! **Everything is counted or stated as lost.** A window's packets and its loss add up to what passed. A device that was away
 //! and came back, or counts that could not be read, make a SKIPDATA record.
@@ -24,8 +25,10 @@
 mod btf;
 mod capture;
 mod devices;
+mod links;
 mod meter;
 mod namespace;
+mod nat;
 mod netlink;
 mod nflog;
 mod options;

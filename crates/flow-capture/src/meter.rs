@@ -12,6 +12,15 @@ pub(crate) enum Link {
     Plain,
 }
 
+/// Which of a device's packets count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All.
+    Whole,
+    /// Of a bridge's port: those that the bridge passes on to it from another port.
+    Forwarded,
+}
+
 /// A device to observe.
 #[derive(Debug, Clone)]
 pub(crate) struct Device<'a> {
@@ -19,6 +28,7 @@ pub(crate) struct Device<'a> {
     pub(crate) name: &'a str,
     pub(crate) index: u32,
     pub(crate) link: Link,
+    pub(crate) part: Part,
 }
 
 /// The sums of a window beside its records.

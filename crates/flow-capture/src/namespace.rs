@@ -26,6 +26,21 @@ impl Home {
     }
 }
 
+/// Why a namespace can't be observed.
+#[derive(Debug)]
+pub(crate) enum NoPlace {
+    /// It isn't there, or lacks something.
+    Absent(String),
+    /// It may not be entered.
+    Denied(String),
+}
+
+impl From<String> for NoPlace {
+    fn from(told: String) -> Self {
+        Self::Absent(told)
+    }
+}
+
 /// A namespace that this thread is in.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -36,9 +51,16 @@ pub(crate) struct Place {
 
 impl Place {
     /// Moves this thread into the namespace.
-    pub(crate) fn enter(namespace: &Namespace) -> Result<Self, String> {
+    pub(crate) fn enter(namespace: &Namespace) -> Result<Self, NoPlace> {
         let path = path_of(namespace);
-        let told = |e: std::io::Error| format!("network namespace {}: {e}", path.display());
+        let told = |e: std::io::Error| {
+            let told = format!("network namespace {}: {e}", path.display());
+            if e.kind() == std::io::ErrorKind::PermissionDenied {
+                NoPlace::Denied(told)
+            } else {
+                NoPlace::Absent(told)
+            }
+        };
         let file = File::open(&path).map_err(told)?;
         let found = file.metadata().map_err(told)?;
         if *namespace != Namespace::Own {

@@ -44,6 +44,29 @@ pub(crate) fn request(kind: u16, resource: u16, attribute: u16, value: &[u8]) ->
     message
 }
 
+/// A request for the list of all that one of netfilter's subsystems has.
+pub(crate) fn list_request(kind: u16) -> Vec<u8> {
+    const REQUEST_LIST: u16 = 0x301;
+    let mut message = 20u32.to_ne_bytes().to_vec();
+    message.extend(kind.to_ne_bytes());
+    message.extend(REQUEST_LIST.to_ne_bytes());
+    // Sequence and port, then family (any), version and resource.
+    message.extend([0; 12]);
+    message
+}
+
+/// A request for the list of the network devices.
+pub(crate) fn list_links() -> Vec<u8> {
+    const GET_LINK: u16 = 18;
+    const REQUEST_LIST: u16 = 0x301;
+    let mut message = 32u32.to_ne_bytes().to_vec();
+    message.extend(GET_LINK.to_ne_bytes());
+    message.extend(REQUEST_LIST.to_ne_bytes());
+    // Sequence and port, then an empty `ifinfomsg`.
+    message.extend([0; 24]);
+    message
+}
+
 /// Numbers in attributes are in network order.
 pub(crate) fn be16(bytes: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?))

@@ -25,6 +25,8 @@ pub enum Method {
     Bpf,
     /// Copied packet headers (`AF_PACKET`).
     Packets,
+    /// No devices: what the namespace's NAT translates, out of its connection tracking.
+    Connections,
 }
 
 /// What to capture.
@@ -32,8 +34,12 @@ pub enum Method {
 pub struct Options {
     /// Where the devices are.
     pub namespace: Namespace,
-    /// Names of the devices; a record's source is the place in this list.
+    /// Names of the devices; a record's source is the place in this list, and after it in that of [`Status`](crate::Status).
     pub devices: Vec<String>,
+    /// All devices of the namespace but its loopback, as they come and go.
+    pub every_device: bool,
+    /// Where a device is a bridge: also what it passes on between its ports.
+    pub bridge_ports: bool,
     /// Which actions are wanted.
     pub traffic: TrafficType,
     /// Length of a window. Windows begin at multiples of it, by the wall clock.
@@ -59,6 +65,8 @@ impl Options {
         Self {
             namespace,
             devices,
+            every_device: false,
+            bridge_ports: false,
             traffic: TrafficType::All,
             window: Duration::from_secs(60),
             max_flows: 131_072,
@@ -75,8 +83,16 @@ impl Options {
     /// The problems, at least one.
     pub fn check(&self) -> Result<(), Vec<String>> {
         let mut problems = Vec::new();
-        if self.devices.is_empty() || self.devices.len() > 256 {
-            problems.push(format!("{} devices: there must be 1 to 256", self.devices.len()));
+        let count = self.devices.len();
+        match self.method {
+            Method::Connections if count != 0 || self.every_device => {
+                problems.push("connections are those of a namespace, and of no devices".into());
+            }
+            Method::Connections => {}
+            _ if count > 256 || (count == 0 && !self.every_device) => {
+                problems.push(format!("{count} devices: there must be 1 to 256"));
+            }
+            _ => {}
         }
         for name in &self.devices {
             // The kernel's own rule (dev_valid_name).
@@ -118,5 +134,11 @@ mod tests {
         options.queue = 0;
         assert_eq!(options.check().unwrap_err().len(), 6);
         assert!(Options::new(Namespace::Own, vec!["eth0".into()]).check().is_ok());
+        let none = || Options::new(Namespace::Own, Vec::new());
+        assert!(none().check().is_err());
+        assert!(Options { every_device: true, ..none() }.check().is_ok());
+        assert!(Options { method: Method::Connections, ..none() }.check().is_ok());
+        let both = Options::new(Namespace::Own, vec!["eth0".into()]);
+        assert!(Options { method: Method::Connections, ..both }.check().is_err());
     }
 }

@@ -4,7 +4,7 @@
 //! It costs several times the CPU of the BPF way, and can't tell by itself what was dropped: incoming packets are copied before
 //! any rule, outgoing ones after. Rules that log what they drop to an NFLOG group make REJECT records possible, for those rules.
 
-use crate::meter::{Clocks, Device, Meter, Sums};
+use crate::meter::{Clocks, Device, Meter, Part, Sums};
 use crate::nflog::Group;
 use crate::options::Options;
 use crate::sys::{self, Ring};
@@ -165,6 +165,10 @@ impl Meter for Packets {
     }
 
     fn attach(&mut self, device: &Device<'_>) -> std::result::Result<(), String> {
+        // Whether an outgoing frame came from another port is not in its copy.
+        if device.part == Part::Forwarded {
+            return Ok(());
+        }
         let tap =
             Tap::open(device.index).map_err(|e| format!("copying the packets of {}: {e}", device.name))?;
         self.rings.insert(device.source, tap);
@@ -241,6 +245,7 @@ impl Meter for Packets {
             },
             "fragments after the first one have no ports",
             "packets are copied: several times the CPU",
+            "what a bridge passes on from port to port is not seen at the bridge",
         ]
     }
 }

@@ -9,7 +9,7 @@
 //! between the two counts; it is then accepted in one window and rejected in the next.
 
 use crate::btf;
-use crate::meter::{Clocks, Device, Link, Meter, Sums};
+use crate::meter::{Clocks, Device, Link, Meter, Part, Sums};
 use crate::options::Options;
 use crate::sys::{self, Batch};
 use crate::{Error, Result};
@@ -169,18 +169,21 @@ impl Meter for Program {
     }
 
     fn attach(&mut self, device: &Device<'_>) -> std::result::Result<(), String> {
-        let (inward, outward) = match device.link {
-            Link::Ethernet => ("ether_in", "ether_out"),
-            Link::Plain => ("plain_in", "plain_out"),
+        let (ingress, egress) = (TcAttachType::Ingress, TcAttachType::Egress);
+        let (mode, programs) = match (device.part, device.link) {
+            (Part::Whole, Link::Ethernet) => (1u32, &[("ether_in", ingress), ("ether_out", egress)][..]),
+            (Part::Whole, Link::Plain) => (1, &[("plain_in", ingress), ("plain_out", egress)][..]),
+            // Only what has an Ethernet header can be a port.
+            (Part::Forwarded, _) => (2, &[("ether_forwarded", egress)][..]),
         };
         let index = device.index.to_ne_bytes();
-        sys::map_update(self.map("watched")?, &index, &[1, 0, 0, 0])
+        sys::map_update(self.map("watched")?, &index, &mode.to_ne_bytes())
             .map_err(|e| format!("map watched: {e}"))?;
         let mut links = Vec::new();
         // Where only drops are wanted the passing packets cost nothing.
         if self.traffic != TrafficType::Reject {
-            for (name, at) in [(inward, TcAttachType::Ingress), (outward, TcAttachType::Egress)] {
-                links.push(self.classifier(name, device.name, at).map_err(|e| e.to_string())?);
+            for (name, at) in programs {
+                links.push(self.classifier(name, device.name, *at).map_err(|e| e.to_string())?);
             }
         }
         if self.sources.len() > 4_096 {
@@ -283,9 +286,14 @@ impl Program {
         clocks: &Clocks,
         into: &mut Vec<Record>,
     ) {
-        self.sums.packets = self.sums.packets.saturating_add(count.packets);
         let index = u32::from_ne_bytes([key[40], key[41], key[42], key[43]]);
-        let Some(source) = self.sources.get(&index) else { return };
+        let Some(source) = self.sources.get(&index) else {
+            // Its namespace was replaced before the window ended, and nobody knows any more which device that was.
+            self.sums.loss.packets = self.sums.loss.packets.saturating_add(count.packets);
+            self.sums.loss.bytes = self.sums.loss.bytes.saturating_add(count.bytes);
+            return;
+        };
+        self.sums.packets = self.sums.packets.saturating_add(count.packets);
         if !self.traffic.wants(action) {
             return;
         }
@@ -296,7 +304,7 @@ impl Program {
             packets: count.packets,
             bytes: count.bytes,
             action,
-            extras: Extras { direction, tcp_flags: count.flags, drop_reason },
+            extras: Extras { direction, tcp_flags: count.flags, drop_reason, translated: None },
         };
         let (start, end) = (clocks.second(count.first), clocks.second(count.last));
         into.push(Record { source: *source, flow: Some(flow), start, end, status: LogStatus::Ok });

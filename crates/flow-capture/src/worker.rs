@@ -3,10 +3,11 @@
 //! It never waits for its reader: when the queue is full the ended window stays where it is (in the kernel's maps), the next
 //! one goes on, and devices are still looked after.
 
-use crate::capture::{DeviceState, Shared, State};
+use crate::capture::{Shared, State};
 use crate::devices::Devices;
 use crate::meter::{Clocks, Meter};
-use crate::namespace::{Home, Place};
+use crate::namespace::{Home, NoPlace, Place};
+use crate::nat::Nat;
 use crate::options::{Method, Options};
 use crate::packets::Packets;
 use crate::program::Program;
@@ -66,10 +67,10 @@ impl Worker {
         shared: Arc<Shared>,
         out: SyncSender<Delivery>,
     ) -> Result<Self> {
-        let (meter, method, fallback) = choose(&options)?;
+        let (meter, method, fallback) = choose(&options, &clock)?;
         let limits = meter.limits();
         shared.set(|s| (s.method, s.fallback, s.limits) = (method, fallback, limits));
-        let devices = Devices::new(&options.devices);
+        let devices = Devices::new(&options);
         let open = Open { number: 0, start: 0, deadline: 0 };
         let mut worker = Self {
             options,
@@ -160,17 +161,28 @@ impl Worker {
                     self.place = Some(place);
                     self.shared.set(|s| s.state = State::Running);
                 }
-                Err(told) => self.shared.set(|s| s.state = State::NoNamespace(told)),
+                Err(no) => {
+                    if let Some(Err(e)) = self.home.as_ref().map(Home::go) {
+                        tracing::warn!(error = %e, "the thread could not leave a namespace that it can't observe");
+                    }
+                    self.devices.not_observed();
+                    self.shared.set(|s| {
+                        s.state = match no {
+                            NoPlace::Absent(told) => State::NoNamespace(told),
+                            NoPlace::Denied(told) => State::Denied(told),
+                        };
+                    });
+                }
             }
         }
         if self.place.is_some() {
             self.devices.look(self.meter.as_mut());
         }
-        let states: Vec<DeviceState> = self.devices.states().cloned().collect();
-        self.shared.set(|s| s.devices.iter_mut().zip(states).for_each(|(d, state)| d.state = state));
+        let statuses = self.devices.statuses();
+        self.shared.set(|s| s.devices = statuses);
     }
 
-    fn enter(&mut self) -> std::result::Result<Place, String> {
+    fn enter(&mut self) -> std::result::Result<Place, NoPlace> {
         let place = Place::enter(&self.options.namespace)?;
         self.devices.listen()?;
         self.meter.enter(place.number())?;
@@ -298,9 +310,12 @@ impl Worker {
     }
 }
 
-fn choose(options: &Options) -> Result<(Box<dyn Meter>, Method, Option<String>)> {
+fn choose(options: &Options, clock: &Clock) -> Result<(Box<dyn Meter>, Method, Option<String>)> {
     let refusal = match options.method {
         Method::Packets => None,
+        Method::Connections => {
+            return Ok((Box::new(Nat::open(options, clock.clone())?), Method::Connections, None));
+        }
         Method::Bpf => return Ok((Box::new(Program::load(options)?), Method::Bpf, None)),
         Method::Best => match Program::load(options) {
             Ok(program) => return Ok((Box::new(program), Method::Bpf, None)),

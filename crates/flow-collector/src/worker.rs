@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// Records of one delivery.
 const BATCH: usize = 1_024;
 const IDLE: Duration = Duration::from_millis(100);
+/// New templates are kept after so long at the latest: a window may last an hour, and an exporter sends them seldom.
+const KEEP: Duration = Duration::from_secs(1);
 
 pub(crate) struct Worker {
     options: Options,
@@ -27,6 +29,7 @@ pub(crate) struct Worker {
     ended: Option<Ended>,
     pending: Option<Delivery>,
     reader_gone: bool,
+    kept: Instant,
 }
 
 /// What is counted of an exporter: in all, and marks of the open window.
@@ -86,6 +89,7 @@ impl Worker {
             ended: None,
             pending: None,
             reader_gone: false,
+            kept: Instant::now(),
         }
     }
 
@@ -98,7 +102,12 @@ impl Worker {
                 self.socket.wait(wait.max(Duration::from_millis(1)));
             }
             self.hand_over();
-            if self.ended.is_none() && Instant::now() >= self.open.deadline {
+            let now = Instant::now();
+            if now.saturating_duration_since(self.kept) >= KEEP {
+                self.kept = now;
+                self.keep_templates();
+            }
+            if self.ended.is_none() && now >= self.open.deadline {
                 self.end_window();
             }
         }

@@ -1,6 +1,6 @@
-//! A record's fields in the product's order: 14 for a device, 16 between regions.
+//! A record's fields in the product's order: 14 for a device, 16 between regions. After them those that the product doesn't have.
 
-use crate::{LogStatus, Record, Regions, has_ports};
+use crate::{Direction, LogStatus, Record, Regions, Tuple, has_ports};
 use std::fmt::Write;
 
 /// A value as the product types it.
@@ -92,6 +92,79 @@ pub fn of_regions<'a>(
     ]
 }
 
+/// What can be told beyond the product's fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extra {
+    /// `flow-direction`: which way it passed the device.
+    Direction,
+    /// `tcp-flags`: those of all its packets, OR-ed.
+    TcpFlags,
+    /// `drop-reason`: why it was dropped, in the kernel's words.
+    DropReason,
+    /// `device`: the device's name.
+    Device,
+    /// The flow's other face: `translated-srcaddr`, `-dstaddr`, `-srcport`, `-dstport`.
+    Translated,
+}
+
+impl Extra {
+    /// Those that a user may ask for.
+    pub const ALL: [Self; 4] = [Self::Direction, Self::TcpFlags, Self::DropReason, Self::Device];
+
+    /// Its key.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direction => "flow-direction",
+            Self::TcpFlags => "tcp-flags",
+            Self::DropReason => "drop-reason",
+            Self::Device => "device",
+            Self::Translated => "translated",
+        }
+    }
+}
+
+/// Names and values of fields beyond the product's; `device`: the name of the record's source.
+#[must_use]
+pub fn beyond<'a>(record: &Record, device: &'a str, wanted: &[Extra]) -> Vec<(&'static str, Value<'a>)> {
+    let mut fields = Vec::new();
+    let extras = record.flow.as_ref().map(|f| f.extras).unwrap_or_default();
+    for extra in wanted {
+        let value = match extra {
+            Extra::Direction => match extras.direction {
+                Some(Direction::In) => Value::Text("in"),
+                Some(Direction::Out) => Value::Text("out"),
+                None => Value::Absent,
+            },
+            Extra::TcpFlags => match record.flow.as_ref().map(|f| f.tuple.protocol) {
+                Some(6) => Value::Long(extras.tcp_flags.into()),
+                _ => Value::Absent,
+            },
+            Extra::DropReason => extras.drop_reason.map_or(Value::Absent, Value::Text),
+            Extra::Device => Value::Text(device),
+            Extra::Translated => {
+                fields.extend(other_face(extras.translated.as_ref()));
+                continue;
+            }
+        };
+        fields.push((extra.name(), value));
+    }
+    fields
+}
+
+fn other_face(tuple: Option<&Tuple>) -> [(&'static str, Value<'static>); 4] {
+    let port = |n: fn(&Tuple) -> u16| match tuple {
+        Some(t) if has_ports(t.protocol) => Value::Long(n(t).into()),
+        _ => Value::Absent,
+    };
+    [
+        ("translated-srcaddr", tuple.map_or(Value::Absent, |t| Value::Address(t.src))),
+        ("translated-dstaddr", tuple.map_or(Value::Absent, |t| Value::Address(t.dst))),
+        ("translated-srcport", port(|t| t.src_port)),
+        ("translated-dstport", port(|t| t.dst_port)),
+    ]
+}
+
 /// The values as one line, with spaces between them.
 #[must_use]
 pub fn line(fields: &[(&'static str, Value<'_>)]) -> String {
@@ -150,7 +223,7 @@ impl Common<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, Extras, Flow, SourceId, Tuple};
+    use crate::{Action, Extras, Flow, SourceId};
 
     const WHO: Identity<'static> = Identity { version: "1", account: "125", interface: "eni-1" };
 
@@ -162,7 +235,12 @@ mod tests {
             dst_port: 80,
             protocol,
         };
-        let extras = Extras { direction: None, tcp_flags: 0, drop_reason: None };
+        let extras = Extras {
+            direction: Some(Direction::In),
+            tcp_flags: 18,
+            translated: Some(Tuple { src: "192.0.2.1".parse().unwrap(), src_port: 4_001, ..tuple }),
+            ..Extras::default()
+        };
         let flow = Flow { tuple, packets: 3, bytes: 180, action: Action::Reject, extras };
         Record { source: SourceId(0), flow: Some(flow), start: 100, end: 101, status: LogStatus::Ok }
     }
@@ -179,6 +257,16 @@ mod tests {
         );
         let none = Record { flow: None, status: LogStatus::NoData, ..record(6) };
         assert_eq!(line(&of_device(&none, &WHO)), "1 125 eni-1 - - - - - - - 100 101 - NODATA");
+    }
+
+    #[test]
+    fn beyond_the_product() {
+        let all = [Extra::Direction, Extra::TcpFlags, Extra::DropReason, Extra::Device, Extra::Translated];
+        assert_eq!(line(&beyond(&record(6), "eth0", &all)), "in 18 - eth0 192.0.2.1 fd00::2 4001 80");
+        assert_eq!(line(&beyond(&record(1), "eth0", &all)), "in - - eth0 192.0.2.1 fd00::2 - -");
+        let none = Record { flow: None, status: LogStatus::NoData, ..record(6) };
+        assert_eq!(line(&beyond(&none, "eth0", &all)), "- - - eth0 - - - -");
+        assert!(beyond(&record(6), "eth0", &[]).is_empty());
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl LogStatus {
 }
 
 /// What is known of a flow beyond the product's fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extras {
     /// Which way it passed, where that is known.
     pub direction: Option<Direction>,
@@ -111,6 +111,8 @@ pub struct Extras {
     pub tcp_flags: u8,
     /// Why it was dropped, by the kernel's name for it.
     pub drop_reason: Option<&'static str>,
+    /// The flow's other face, where its addresses or ports were translated: as its packets left.
+    pub translated: Option<Tuple>,
 }
 
 /// The regions of a record between regions (the 16-field form); the observer's caller knows them.

@@ -133,7 +133,7 @@ impl Sums {
     }
 
     fn record(&self, key: &Key) -> Record {
-        let extras = Extras { direction: key.direction, tcp_flags: self.tcp_flags, drop_reason: None };
+        let extras = Extras { direction: key.direction, tcp_flags: self.tcp_flags, ..Extras::default() };
         let flow =
             Flow { tuple: key.tuple, packets: self.packets, bytes: self.bytes, action: key.action, extras };
         Record {

@@ -12,6 +12,9 @@ use super::networks::Prefix;
 /// The version of the format, as the product writes it.
 const VERSION: &str = "1";
 
+/// A key and its value.
+type Field<'a> = (&'static str, Value<'a>);
+
 /// Whose record it is.
 #[derive(Clone, Copy)]
 pub(super) struct Who<'a> {
@@ -26,28 +29,34 @@ impl<'a> Who<'a> {
 }
 
 /// The 14 fields.
-pub(super) fn of_device(record: &Record, who: Who<'_>) -> Vec<u8> {
-    object(&fields::of_device(record, &who.identity()))
+pub(super) fn of_device(record: &Record, who: Who<'_>, beyond: &[Field<'_>]) -> Vec<u8> {
+    object(&fields::of_device(record, &who.identity()), beyond)
 }
 
 /// The 16 fields between regions.
-pub(super) fn of_regions(record: &Record, who: Who<'_>, here: &str, regions: &[(String, Prefix)]) -> Vec<u8> {
+pub(super) fn of_regions(
+    record: &Record,
+    who: Who<'_>,
+    (here, regions): (&str, &[(String, Prefix)]),
+    beyond: &[Field<'_>],
+) -> Vec<u8> {
     let of = |address: Option<IpAddr>| {
         let found = address.and_then(|a| regions.iter().find(|(_, p)| p.holds(a)));
         found.map_or("-", |(name, _)| name.as_str())
     };
     let ends = record.flow.map(|f| (f.tuple.src, f.tuple.dst)).unzip();
     let regions = Regions { recorded: here, src: of(ends.0), dst: of(ends.1) };
-    object(&fields::of_regions(record, &who.identity(), &regions))
+    object(&fields::of_regions(record, &who.identity(), &regions), beyond)
 }
 
-fn object(fields: &[(&'static str, Value<'_>)]) -> Vec<u8> {
+fn object(fields: &[Field<'_>], beyond: &[Field<'_>]) -> Vec<u8> {
     let value = |v: &Value<'_>| match v {
         Value::Long(n) => serde_json::Value::from(*n),
         Value::Seconds(n) => serde_json::Value::from(*n),
         other => serde_json::Value::from(other.to_string()),
     };
-    let all: serde_json::Map<_, _> = fields.iter().map(|(name, v)| ((*name).to_owned(), value(v))).collect();
+    let all: serde_json::Map<_, _> =
+        fields.iter().chain(beyond).map(|(name, v)| ((*name).to_owned(), value(v))).collect();
     serde_json::Value::Object(all).to_string().into_bytes()
 }
 
@@ -64,7 +73,7 @@ mod tests {
             dst_port: 80,
             protocol: 6,
         };
-        let extras = Extras { direction: None, tcp_flags: 0, drop_reason: None };
+        let extras = Extras::default();
         let flow = Flow { tuple, packets: 3, bytes: 120, action: Action::Reject, extras };
         Record { source: SourceId(0), flow: Some(flow), start: 100, end: 101, status: LogStatus::Ok }
     }
@@ -72,22 +81,23 @@ mod tests {
     #[test]
     fn keys_and_types_are_the_products() {
         let who = Who { app_id: "1250000000", interface: "eni-1" };
-        let read: serde_json::Value = serde_json::from_slice(&of_device(&record(), who)).unwrap();
+        let read: serde_json::Value = serde_json::from_slice(&of_device(&record(), who, &[])).unwrap();
         let want = serde_json::json!({"version": "1", "account-id": "1250000000", "interface-id": "eni-1",
             "srcaddr": "10.0.0.1", "dstaddr": "10.1.0.1", "srcport": 4000, "dstport": 80, "protocol": 6, "packets": 3,
             "bytes": 120, "start": 100, "end": 101, "action": "REJECT", "log-status": "OK"});
         assert_eq!(read, want);
         let none = Record { flow: None, status: LogStatus::NoData, ..record() };
-        let read: serde_json::Value = serde_json::from_slice(&of_device(&none, who)).unwrap();
+        let read: serde_json::Value =
+            serde_json::from_slice(&of_device(&none, who, &[("device", Value::Text("eth0"))])).unwrap();
         assert_eq!((&read["packets"], &read["log-status"]), (&"-".into(), &"NODATA".into()));
-        assert_eq!(read.as_object().unwrap().len(), 14);
+        assert_eq!((&read["device"], read.as_object().unwrap().len()), (&"eth0".into(), 15));
     }
 
     #[test]
     fn regions_come_from_addresses() {
         let regions = [("ap-a".to_owned(), Prefix::parse("10.0.0.0/16").unwrap())];
         let who = Who { app_id: "1", interface: "ccn-1" };
-        let text = of_regions(&record(), who, "ap-here", &regions);
+        let text = of_regions(&record(), who, ("ap-here", &regions), &[]);
         let read: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(read.as_object().unwrap().len(), 16);
         let told = [&read["region-id"], &read["srcregionid"], &read["dstregionid"], &read["ccn-id"]];

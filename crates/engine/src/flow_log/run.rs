@@ -1,9 +1,10 @@
 //! One flow log at work.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flow_record::{LogStatus, Record, SourceId};
+use flow_record::{LogStatus, Record, SourceId, Window};
 use model::{FlowLog, FlowLogState, Timestamp};
 use runtime::{Clock, Shutdown};
 use store::Store;
@@ -81,6 +82,8 @@ impl Run {
             clock: self.clock.clone(),
             shared: self.shared.clone(),
             number: 0,
+            told: HashSet::new(),
+            skipped: HashSet::new(),
         };
         let shared = self.shared.clone();
         let reading = runtime::aside("flow-log", move || {
@@ -210,6 +213,9 @@ struct Reader {
     shared: Arc<Shared>,
     /// Of the next message in this run.
     number: u64,
+    /// Interfaces of which this window has told something, and of which it has told a loss.
+    told: HashSet<String>,
+    skipped: HashSet<String>,
 }
 
 impl Reader {
@@ -231,6 +237,7 @@ impl Reader {
                 Next::Records(records) => self.queue(&observer, &records),
                 Next::WindowEnd(window) => {
                     self.state_dropped(&observer);
+                    self.state_nothing(&observer, &window);
                     let lost = &window.loss;
                     let lost = lost.packets + lost.unseen + lost.malformed + lost.verdicts;
                     let mut state = self.shared.lock_state();
@@ -264,7 +271,18 @@ impl Reader {
         self.state_dropped(observer);
         let mut messages = Vec::with_capacity(records.len());
         for record in records.iter().filter(|r| observer.wants(r)) {
-            let interface = observer.interface(record).to_owned();
+            let interface = observer.interface(record);
+            match record.status {
+                LogStatus::Ok => {}
+                // Several devices may be one interface, and prefixes leave flows out: who had nothing shows at the window's end.
+                LogStatus::NoData => continue,
+                LogStatus::SkipData if self.skipped.contains(interface) => continue,
+                LogStatus::SkipData => drop(self.skipped.insert(interface.to_owned())),
+            }
+            if !self.told.contains(interface) {
+                self.told.insert(interface.to_owned());
+            }
+            let interface = interface.to_owned();
             messages.push((self.message(observer, record, interface), (record.start, record.end)));
         }
         let mut outbox = self.shared.outbox();
@@ -283,6 +301,18 @@ impl Reader {
             key: interface,
             id,
             stands_for: record.flow.map_or((0, 0), |f| (f.packets, f.bytes)),
+        }
+    }
+
+    /// Says of which interfaces a window had nothing.
+    fn state_nothing(&mut self, observer: &Observer, window: &Window) {
+        let (start, end) = (window.start, window.end);
+        let record = Record { source: SourceId(0), flow: None, start, end, status: LogStatus::NoData };
+        let told = std::mem::take(&mut self.told);
+        self.skipped.clear();
+        for interface in observer.interfaces().into_iter().filter(|i| !told.contains(i)) {
+            let message = self.message(observer, &record, interface);
+            self.shared.outbox().push(message, (start, end));
         }
     }
 

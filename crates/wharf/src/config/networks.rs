@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use engine::flow_log::{Network, Networks, Prefix};
+use engine::flow_log::{Extra, Network, Networks, Prefix};
 use flow_capture::Method;
 use model::NetworkKind;
 
@@ -19,13 +19,21 @@ pub struct FlowLogs {
     pub max_flows: u32,
     /// How to observe.
     pub method: Method,
+    /// Fields beyond the product's.
+    pub extras: Vec<Extra>,
     /// Bytes of records that one flow log keeps while its topic can't be written.
     pub buffer: usize,
 }
 
 impl Default for FlowLogs {
     fn default() -> Self {
-        Self { window: Duration::from_secs(60), max_flows: 262_144, method: Method::Best, buffer: 64 << 20 }
+        Self {
+            window: Duration::from_secs(60),
+            max_flows: 262_144,
+            method: Method::Best,
+            extras: Vec::new(),
+            buffer: 64 << 20,
+        }
     }
 }
 
@@ -37,6 +45,7 @@ impl FlowLogs {
             window: self.window,
             max_flows: self.max_flows,
             method: self.method,
+            extras: self.extras.clone(),
             data_dir: data_dir.to_owned(),
         }
     }
@@ -55,6 +64,15 @@ pub fn flow_logs(s: &mut Section<'_, '_, '_>, out: &mut FlowLogs) {
         Some("bpf") => out.method = Method::Bpf,
         Some("packets") => out.method = Method::Packets,
         Some(_) => s.problem("method", "must be \"best\", \"bpf\" or \"packets\""),
+    }
+    for name in s.texts("extra_fields") {
+        match Extra::ALL.into_iter().find(|e| e.name() == name) {
+            Some(extra) => out.extras.push(extra),
+            None => {
+                let all = Extra::ALL.map(Extra::name).join(", ");
+                s.problem("extra_fields", format!("`{name}` is none of {all}"));
+            }
+        }
     }
     if let Some(n) = s.size("buffer") {
         if !(64 << 10..=16 << 30).contains(&n) {
@@ -110,8 +128,11 @@ fn fits(s: &mut Section<'_, '_, '_>, n: &Network, kind: Option<NetworkKind>) {
         Some(NetworkKind::Interface) if n.devices.len() != 1 => {
             s.problem("devices", "an eni is one device: [\"eth0\"]");
         }
-        Some(NetworkKind::Vpc | NetworkKind::Subnet) if n.devices.is_empty() && n.subnets.is_empty() => {
+        Some(NetworkKind::Subnet) if n.devices.is_empty() && n.subnets.is_empty() => {
             s.problem("devices", "is missing (or subnets)");
+        }
+        Some(NetworkKind::Nat) if !n.devices.is_empty() || !n.subnets.is_empty() => {
+            s.problem("devices", "a nat is what its namespace translates, and has no devices or subnets");
         }
         _ => {}
     }
@@ -171,22 +192,25 @@ mod tests {
 
     #[test]
     fn resources_are_read() {
-        let text = "[flow_logs]\nwindow_seconds=1\nmethod='bpf'\n\
+        let text = "[flow_logs]\nwindow_seconds=1\nmethod='bpf'\nextra_fields=['tcp-flags','device']\n\
                     [[network]]\nid='eni-1'\nvpc='vpc-1'\nnamespace='blue'\ndevices=['veth0']\n\
                     [[network]]\nid='vpc-1'\nnamespace='blue'\nsubnets=['subnet-1']\n\
                     [[network]]\nid='subnet-1'\nnamespace='blue'\ndevices=['br0']\nprefixes=['10.0.0.0/24']\n\
+                    [[network]]\nid='vpc-2'\n[[network]]\nid='nat-1'\nnamespace='blue'\n\
                     [[network]]\nid='ccn-1'\nlisten='0.0.0.0:2055'\nexporters=['10.0.0.9']\nregions=['a=10.0.0.0/8']\n";
         let config = check(text, Path::new("/etc")).unwrap_or_else(|p| panic!("{p:?}"));
-        assert_eq!(config.networks.len(), 4);
+        assert_eq!(config.networks.len(), 6);
+        assert_eq!(config.flow_logs.extras.len(), 2);
         assert_eq!(config.flow_logs.window.as_secs(), 1);
-        assert_eq!(config.networks[3].regions[0].0, "a");
+        assert_eq!(config.networks[5].regions[0].0, "a");
     }
 
     #[test]
     fn every_problem_is_named() {
-        let text = "[flow_logs]\nmethod='guess'\nbuffer='1KiB'\n[[network]]\nid='ins-1'\n\
+        let text = "[flow_logs]\nmethod='guess'\nbuffer='1KiB'\nextra_fields=['rtt']\n[[network]]\nid='ins-1'\n\
                     [[network]]\nid='eni-2'\ndevices=['a','b']\nlisten='x'\n[[network]]\nid='ccn-1'\nexporters=['y']\n\
-                    [[network]]\nid='vpc-1'\nprefixes=['10/99']\nregions=['z']\n[[network]]\nid='subnet-1'\nsubnets=['subnet-9']\n";
+                    [[network]]\nid='vpc-1'\nprefixes=['10/99']\nregions=['z']\n[[network]]\nid='subnet-1'\nsubnets=['subnet-9']\n\
+                    [[network]]\nid='subnet-2'\n[[network]]\nid='nat-1'\ndevices=['a']\n";
         let problems = check(text, Path::new("/etc")).unwrap_err();
         let keys: Vec<&str> = problems.iter().map(|p| p.key.as_str()).collect();
         for want in [
@@ -197,7 +221,9 @@ mod tests {
             "network[1].listen",
             "network[2].listen",
             "network[2].exporters",
-            "network[3].devices",
+            "flow_logs.extra_fields",
+            "network[5].devices",
+            "network[6].devices",
             "network[3].prefixes",
             "network[3].regions",
             "network",

@@ -146,7 +146,8 @@ embedded = true
 # password_env = "CATALOG_PASSWORD" # or the token of a REST catalogue
 # interval_seconds = 60             # between snapshots, for tasks of the CKafka API
 
-# Something whose traffic flow logs record. eni-…: a device; subnet-…: a bridge or devices; vpc-…: a set of subnets; ccn-…, dcg-…: an exporter.
+# Something whose traffic flow logs record. eni-…: a device; subnet-…: a bridge or devices; vpc-…: a set of subnets, or the whole namespace; nat-…: what the
+# namespace translates; ccn-…, dcg-…: an exporter.
 # [[network]]
 # id = "eni-12345678"
 # namespace = "blue"                # without it the server's own
