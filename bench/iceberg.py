@@ -32,6 +32,7 @@ os.environ.setdefault("WHARF_BIN", str(ROOT / "target" / "release" / "wharf"))
 
 import pyarrow as pa  # noqa: E402
 from confluent_kafka import Producer  # noqa: E402
+from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 from pyiceberg.catalog.sql import SqlCatalog  # noqa: E402
 
 from harness import dis, kafka, peers, server  # noqa: E402
@@ -194,6 +195,9 @@ class Bench:
         self.number += 1
         lake, port = Lake(self.folder / f"sink{self.number}", "sink"), peers.free_port()
         log = lake.folder / "connect.log"
+        # Its coordinator and its workers speak over this one, and wait where nobody makes it.
+        control = f"control-{self.number}"
+        AdminClient({"bootstrap.servers": self.boot}).create_topics([NewTopic(control, 1, 1)])[control].result(30)
         process = peers.spawn(self.connect(lake, port), log)
         try:
             status = f"http://127.0.0.1:{port}/connectors/iceberg{self.number}/status"
