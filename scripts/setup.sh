@@ -88,6 +88,13 @@ flow_collectors() {
   fi
 }
 
+# Apache's own sink for Iceberg tables, beside which bench/iceberg.py runs (Kafka Connect comes with the Kafka of the tests).
+iceberg_sink() {
+  if ! scripts/iceberg-sink/fetch.sh >"$logs/iceberg-sink.log" 2>&1; then
+    step "the Apache Iceberg sink could not be had ($logs/iceberg-sink.log); its bench runs without it"
+  fi
+}
+
 # Node for the SDK check: the machine's own, or, where there is none of 18 or newer with npm, a wheel of 60 MB. Debian's npm needs 390
 # packages more. Leaves .cache/node/bin/node, and the words that call npm in `npm`.
 node_runtime() {
@@ -168,7 +175,7 @@ case $want in
     python_packages
     kafka_peers
     clickhouse_engine
-    if [ "$want" = test ]; then go_modules; node_sdks; else bench_packages; flow_collectors; apt_packages wrk:/usr/bin/wrk pmacct:/usr/sbin/pmacctd nfdump:/usr/bin/nfcapd rsyslog-kafka:/usr/lib/x86_64-linux-gnu/rsyslog/imkafka.so rsyslog-elasticsearch:/usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so; fi
+    if [ "$want" = test ]; then go_modules; node_sdks; else bench_packages; flow_collectors; iceberg_sink; apt_packages wrk:/usr/bin/wrk pmacct:/usr/sbin/pmacctd nfdump:/usr/bin/nfcapd rsyslog-kafka:/usr/lib/x86_64-linux-gnu/rsyslog/imkafka.so rsyslog-elasticsearch:/usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so; fi
     ;;
   *) fail "unknown target \"$want\"; one of demo, test, bench" ;;
 esac

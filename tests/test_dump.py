@@ -340,6 +340,61 @@ def test_killed_at_any_moment_every_record_arrives_once(make, weed, bucket):
     assert aside == sorted(v for i, v in enumerate(values) if i in poison)
 
 
+def test_a_table_follows_its_records_in_mid_interval_and_a_stream_that_is_scaled(make, weed, bucket):
+    wharf = make(dli_evolve=True)
+    client = world.client(wharf)
+    stream(client, data_type="JSON", data_schema=SCHEMA)
+    table(wharf, [pa.field("id", pa.int32()), pa.field("name", pa.string())])
+    assert dli(wharf, "t1", bucket)[0] == 201
+    # All in one interval: a new column, a wider type, and what fits no type.
+    values = [{"id": i, "name": f"n{i}"} for i in range(100)] + [{"id": i, "more": {"x": i}} for i in range(100, 200)]
+    values += [{"id": 5_000_000_000 + i} for i in range(100)]
+    produce(wharf, [*(json.dumps(v) for v in values), '{"id": "text", "never": 1}'])
+    shown = through(wharf, "t1", 301)
+    got = catalogue(wharf).load_table("db.tbl").scan().to_arrow().to_pylist()
+    assert sorted(r["id"] for r in got) == sorted(v["id"] for v in values)
+    assert {r["id"]: r["more"] for r in got if r["more"]} == {i: {"x": i} for i in range(100, 200)} and "never" not in got[0]
+    assert sum(p["discard"] for p in shown["partitions"]) == 1
+    if make.kafka == "apache":
+        return  # New partitions are noticed there too, but only after the better part of a minute.
+    # The stream is scaled up and down while the task runs.
+    for count in (4, 1):
+        body = v2.UpdatePartitionCountReq(stream_name="s", target_partition_count=count)
+        client.update_partition_count(v2.UpdatePartitionCountRequest(stream_name="s", body=body))
+        world.running(client, "s")
+        at = 10_000 * count
+        produce(wharf, [json.dumps({"id": at + i}) for i in range(200)], partitions=count)
+    wanted = {v["id"] for v in values} | {at + i for at in (40_000, 10_000) for i in range(200)}
+
+    def there():
+        ids = [r["id"] for r in catalogue(wharf).load_table("db.tbl").scan(selected_fields=("id",)).to_arrow().to_pylist()]
+        assert len(ids) == len(set(ids)), "twice"
+        return set(ids) == wanted
+
+    peers.wait_until("all records of all partitions", there, 120, wharf.process, wharf.log)
+
+
+def test_csv_and_blobs_become_rows(make, bucket):
+    wharf = make()
+    client = world.client(wharf)
+    cat = catalogue(wharf)
+    cat.create_namespace_if_not_exists("db")
+    cat.create_table("db.csv", pa.schema([("id", pa.int64()), ("name", pa.string())]))
+    cat.create_table("db.blob", pa.schema([("value", pa.binary())]))
+    stream(client, "c", 1, data_type="CSV", csv_properties=v2.CSVProperties(delimiter=";"), data_schema=SCHEMA)
+    stream(client, "b", 1)
+    for name, kind in (("c", "csv"), ("b", "blob")):
+        assert dli(wharf, "t", bucket, name, dli_table_name=kind)[0] == 201
+    produce(wharf, [f'{i};"n; {i}"' for i in range(50)] + ["x;y"], "c", 1)
+    blobs = [bytes([i, 0, 255, 10]) for i in range(50)]
+    produce(wharf, blobs, "b", 1)
+    assert through(wharf, "t", 51, stream="c")["partitions"][0]["discard"] == 1
+    through(wharf, "t", 50, stream="b")
+    rows = lambda name: cat.load_table(f"db.{name}").scan().to_arrow().to_pylist()  # noqa: E731
+    assert sorted((r["id"], r["name"]) for r in rows("csv")) == [(i, f"n; {i}") for i in range(50)]
+    assert sorted(r["value"] for r in rows("blob")) == blobs
+
+
 def test_latest_begins_when_the_task_is_made(make, weed, bucket):
     wharf = make()
     client = world.client(wharf)
