@@ -61,11 +61,6 @@ import time
 time.sleep(600)
 '''
 
-CONNECT_LOG = "\n".join([
-    "rootLogger.level=WARN", "rootLogger.appenderRef.c.ref=C", "appender.c.type=Console", "appender.c.name=C", "appender.c.layout.type=PatternLayout", "",
-])
-
-
 class Run:
     """A command, its environment, and how many records it has delivered, where the destination can't say."""
 
@@ -117,8 +112,7 @@ def mq_bridge(bench, kind, place, transformed):
         # An object is a batch: as many records as an object of ours has.
         sink, size = {"object_store": {"url": f"s3://bench/{place.prefix}", "format": "raw"}}, 50_000
     elif kind == "pg":
-        names = [name for name, _ in place_columns(transformed)]
-        sink = {"sqlx": {"url": place.url, "table": place.table, "bulk_copy": True, "columns": {name: f"$.{name}" for name in names}}}
+        sink = {"sqlx": {"url": place.url, "table": place.table, "bulk_copy": True, "columns": "auto"}}
     else:
         sink, size = {"clickhouse": {"url": place.url, "database": "bench", "table": place.table, "username": "default"}}, 20_000
     if transformed:
@@ -127,12 +121,6 @@ def mq_bridge(bench, kind, place, transformed):
         sink["middlewares"] = [{"transform": {"mapping": mapping}}]
     source = {"kafka": {"url": bench.boot, "topic": "in", "group_id": f"mqb{bench.number}", "consumer_options": [["auto.offset.reset", "earliest"]]}}
     return Run([python, "-c", MQ_BRIDGE, json.dumps({"input": source, "output": sink, "batch_size": size, "concurrency": 2})], env)
-
-
-def place_columns(transformed):
-    """Columns of the tables, as bench/destinations.py makes them."""
-    import destinations
-    return destinations.columns(transformed)
 
 
 def properties(path, table):
@@ -172,8 +160,7 @@ def connect(bench, kind, place, transformed):
                           "transforms.cast.type": f"{smt}.Cast$Value", "transforms.cast.spec": "status:int32,bytes:int64",
                           "transforms.env.type": f"{smt}.InsertField$Value", "transforms.env.static.field": "env", "transforms.env.static.value": "prod"}
     task = properties(folder / "connector", connector)
-    (folder / "log4j2.properties").write_text(CONNECT_LOG)
-    java = ["java", "-Xmx512m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={folder}/log4j2.properties", "-cp", f"{jars}/*"]
+    java = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
     return Run([*java, "org.apache.kafka.connect.cli.ConnectStandalone", worker, task], arrived=None if kind == "kafka" else Lines(out))
 
 

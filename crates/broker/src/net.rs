@@ -2,6 +2,7 @@
 
 pub mod connection;
 pub mod dispatch;
+pub mod seen;
 pub mod shape;
 mod shapes;
 #[cfg(test)]

@@ -263,7 +263,7 @@ fn own_cluster(config: &Config, broker: Option<&broker::Running>) -> Result<Opti
         secret: secret.map(|s| connector::records::Secret(s.into())),
         options: String::new(),
     };
-    Ok(Some(streams::Own { endpoint, address: shown, users: None, broker: None }))
+    Ok(Some(streams::Own { endpoint, address: shown, rights: None, broker: None, guest: String::new() }))
 }
 
 /// Takes up what runs. Comes after the broker, which most pipelines need.

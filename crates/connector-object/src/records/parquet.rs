@@ -49,8 +49,7 @@ pub(super) fn broken(e: impl ToString) -> Error {
 impl ParquetFile {
     pub(super) fn new(schema: SchemaRef, compression: Compression) -> Result<Self> {
         let out = Shared::default();
-        let options =
-            ParquetOptions { compression, row_group_bytes: ROW_GROUP, ..ParquetOptions::default() };
+        let options = ParquetOptions { compression, row_group_bytes: ROW_GROUP, ..ParquetOptions::default() };
         let writer = ParquetWriter::new(out.clone(), schema, &options).map_err(broken)?;
         Ok(Self { writer: Some(writer), out, sent: 0 })
     }

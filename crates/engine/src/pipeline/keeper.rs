@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connector::records::{
-    Batch, BatchBuilder, Context, Headers, Host, Mark, RecordRef, RecordSink, Refused, Ruling, SharedHost, Split, Unit,
+    Batch, BatchBuilder, Context, Headers, Host, Mark, RecordRef, RecordSink, Refused, Ruling, SharedHost,
+    Split, Unit,
 };
 use connector::{Error, ErrorKind, Result};
 use model::{DeadLetter, DeadStatus, OnFailure, PipelineEnd, Stage, Timestamp};
@@ -73,7 +74,8 @@ impl Keeper {
         let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
         let size = original.weight();
         if size > MAX_CONTENT {
-            let reason = format!("{size} bytes, not kept (a dead letter has {MAX_CONTENT} at most); {kind}: {reason}");
+            let reason =
+                format!("{size} bytes, not kept (a dead letter has {MAX_CONTENT} at most); {kind}: {reason}");
             let bare = RecordRef { key: None, value: None, headers: Headers::none(), ..*original };
             return self.letter(split, &bare, sub, (DeadLetter::WITHOUT_CONTENT, &reason));
         }

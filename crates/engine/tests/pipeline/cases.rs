@@ -82,7 +82,7 @@ async fn poison_is_kept_as_it_was_read_and_its_neighbours_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_too_large_for_the_desk_leaves_its_position_and_reason() {
-    let mut way = Way::new(1);
+    let way = Way::new(1);
     way.copies.heal();
     let split = Split::new("t", 0);
     let huge = format!("poison {}", "x".repeat(17 << 20));

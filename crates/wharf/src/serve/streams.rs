@@ -26,7 +26,7 @@ use control::{
 use model::{EndKind, Sealed};
 use store::{Purpose, SealKey};
 
-pub use cluster::{Own, TopicUsers};
+pub use cluster::{Own, Rights};
 
 /// Every question to a cluster is answered or given up within this time.
 const WAIT: Duration = Duration::from_secs(8);
@@ -81,7 +81,13 @@ impl Connectors {
             let own = self.own()?.endpoint.clone();
             return Ok(Endpoint { options: end.options.clone(), ..own });
         }
-        let (connection, options) = (self.completed(end.kind, &end.connection), end.options.clone());
+        let mut connection = self.completed(end.kind, &end.connection);
+        if let (EndKind::Kafka, Some(own)) = (end.kind, self.own.get())
+            && !self.is_own(&end.connection)
+        {
+            connection = called(&connection, &own.guest);
+        }
+        let options = end.options.clone();
         Ok(Endpoint { connection, secret: self.open(end.secret.as_ref())?, options })
     }
 
@@ -135,6 +141,17 @@ fn on_lake(lake: &str, connection: &str) -> String {
         (Some(mut given), Some(own)) if !given.contains_key("uri") => {
             given.extend(own);
             serde_json::Value::Object(given).to_string()
+        }
+        _ => connection.to_owned(),
+    }
+}
+
+/// A Kafka connection whose clients call themselves so.
+fn called(connection: &str, name: &str) -> String {
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(connection) {
+        Ok(mut words) if !name.is_empty() => {
+            words.insert("client_id".to_owned(), name.into());
+            serde_json::Value::Object(words).to_string()
         }
         _ => connection.to_owned(),
     }
@@ -223,6 +240,18 @@ impl Streams for Connectors {
             own.drop_user(user);
         }
         Ok(())
+    }
+
+    fn put_owner(&self, topic: &str, owner: Option<(&str, Option<&str>)>) {
+        if let Some(own) = self.own.get() {
+            own.put_owner(topic, owner);
+        }
+    }
+
+    fn owners_are_known(&self) {
+        if let Some(own) = self.own.get() {
+            own.complete();
+        }
     }
 
     async fn topics(&self, on: &Cluster, names: Option<&[String]>) -> Result<Vec<ClusterTopic>> {
