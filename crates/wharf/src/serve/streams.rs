@@ -146,6 +146,13 @@ fn on_lake(lake: &str, connection: &str) -> String {
     }
 }
 
+/// Is this address among those of a Kafka connection?
+fn names(connection: &str, address: &str) -> bool {
+    let read = serde_json::from_str::<serde_json::Value>(connection);
+    let all = read.ok().and_then(|v| v.get("bootstrap").and_then(|b| b.as_str()).map(str::to_owned));
+    all.is_some_and(|all| all.split(',').any(|one| one.trim().eq_ignore_ascii_case(address)))
+}
+
 /// A Kafka connection whose clients call themselves so.
 fn called(connection: &str, name: &str) -> String {
     match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(connection) {
@@ -219,8 +226,12 @@ impl Streams for Connectors {
     }
 
     fn is_own(&self, connection: &str) -> bool {
-        // The same words: both come from the same table of the configuration.
-        connection.is_empty() || self.own.get().is_some_and(|own| own.endpoint.connection == connection)
+        // The same words: both come from the same table of the configuration. Whoever gives the embedded broker's address as clients are
+        // told it means that; under another name for the same place it is known by its clients (`Own::guest`).
+        let same = |own: &Own| {
+            own.endpoint.connection == connection || (own.broker.is_some() && names(connection, &own.address))
+        };
+        connection.is_empty() || self.own.get().is_some_and(same)
     }
 
     fn own_address(&self) -> String {

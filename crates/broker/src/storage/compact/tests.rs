@@ -292,6 +292,92 @@ fn a_swap_that_is_interrupted_anywhere_is_ended_or_forgotten() {
     }
 }
 
+fn names(dir: &Path) -> Vec<(String, u64)> {
+    let one = |f: std::fs::DirEntry| (f.file_name().into_string().unwrap(), f.metadata().unwrap().len());
+    let mut all: Vec<_> = std::fs::read_dir(dir).unwrap().map(|f| one(f.unwrap())).collect();
+    all.sort();
+    all
+}
+
+/// The note is damaged at any point of the swap: the log is refused as it lies there, or whole. It is never opened with a part of the records.
+#[test]
+fn a_damaged_note_never_costs_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, model) = filled(dir.path());
+    let old = read(&mut log, 0);
+    let swap = plan(&mut log, NOW).unwrap().write().unwrap();
+    let steps = swap.steps();
+    let (mut refused, mut opened) = (0, 0);
+    for done in 0..=steps.len() {
+        let crashed = copy_of(dir.path());
+        let swap = Swap { dir: crashed.path().to_owned(), ..swap.clone() };
+        swap.prepare().unwrap();
+        swap.decide().unwrap();
+        steps.iter().take(done).for_each(|step| swap.take(*step).unwrap());
+        let note = crashed.path().join("compaction");
+        let good = std::fs::read(&note).unwrap();
+        let mut bad = good.clone();
+        bad[3] ^= 0x40;
+        std::fs::write(&note, bad).unwrap();
+        let before = names(crashed.path());
+        match Log::open(crashed.path(), true) {
+            Ok(mut log) => {
+                opened += 1;
+                model.check(&mut log);
+                assert!(read(&mut log, 0) != old, "step {done}: all steps are done, or it is refused");
+            }
+            Err(e) => {
+                refused += 1;
+                assert_eq!(names(crashed.path()), before, "step {done}: nothing is touched ({e})");
+                std::fs::write(&note, good).unwrap();
+                model.check(&mut Log::open(crashed.path(), true).unwrap());
+            }
+        }
+    }
+    assert!(refused > 3 && opened > 0, "{refused} {opened}");
+}
+
+/// What is known of producers at the end of a compacted stretch is lost: the spare has it, and a batch that is sent again is recognised.
+#[test]
+fn producers_of_a_compacted_stretch_are_known_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), false).unwrap();
+    let sent = Producer { id: 9, epoch: 2, sequence: 40, attributes: 0 };
+    let batch = encode(&[record("k", Some("once"))], Some(sent));
+    let at = append(&mut log, &batch);
+    for n in 0..80 {
+        append(&mut log, &encode(&[record("k", Some(&format!("value {n}")))], None));
+    }
+    assert!(compact(&mut log, NOW));
+    let upper = log.cleaned;
+    assert!(at < upper && upper < log.end());
+    let lost = copy_of(dir.path());
+    let state = segment::path(lost.path(), upper, "producers");
+    std::fs::write(&state, b"damaged").unwrap();
+    // No other snapshot is nearer to the end.
+    for entry in std::fs::read_dir(lost.path()).unwrap().map(|f| f.unwrap().path()) {
+        let base = entry.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<i64>().ok());
+        if entry.extension().is_some_and(|e| e == "producers") && base > Some(upper) {
+            std::fs::remove_file(entry).unwrap();
+        }
+    }
+    let end = log.end();
+    let again = copy_of(lost.path());
+    let mut log = Log::open(again.path(), false).unwrap();
+    assert_eq!((append(&mut log, &batch), log.end()), (at, end), "it is the same batch");
+    // The next compaction has a spare of its own, and only that.
+    for n in 0..80 {
+        append(&mut log, &encode(&[record("k", Some(&format!("more {n}")))], None));
+    }
+    assert!(compact(&mut log, NOW + 1) && log.cleaned > upper);
+    let spares = names(again.path()).into_iter().filter(|(n, _)| n.ends_with(".spare")).count();
+    assert_eq!(spares, 1);
+    // Both are lost: nothing tells that it was here before.
+    std::fs::remove_file(swap::spare(lost.path(), upper)).unwrap();
+    let mut log = Log::open(lost.path(), false).unwrap();
+    assert_eq!(append(&mut log, &batch), end);
+}
+
 /// A reader that looked before the swap reads after it, and its next place is not looked up in the new file.
 #[test]
 fn a_reader_keeps_the_file_that_it_has_and_is_told_that_it_is_old() {
