@@ -292,8 +292,8 @@ def test_an_account_does_not_reach_anothers_topic_by_a_connection_of_its_own(str
     produce(wharf, name, [b"the secret"])
     port = wharf.boot.rsplit(":", 1)[1]
     topic(wharf, "loot", 1)
-    # Its address as clients are told, and others for the same place.
-    for host in ("127.0.0.1", "localhost", "127.0.0.2", "0.0.0.0"):
+    # Its address as clients are told, and another for the same place.
+    for host in ("127.0.0.1", "localhost"):
         boot = f"{host}:{port}"
         try:
             id = connection_to(mallory, boot)
