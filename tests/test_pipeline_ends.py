@@ -13,7 +13,7 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 
 from harness import kafka, peers, server
@@ -104,8 +104,8 @@ def test_the_documented_sample_is_tried_without_a_server(tmp_path):
 
 def test_two_brokers_are_kept_in_step(stream, kafka_broker):
     """The three instance syncs: topics; topics and records; topics, records and positions of groups."""
-    far = kafka_broker()
-    wharf = stream([{"id": "ckafka-far", "kind": "kafka", "bootstrap": far.boot}])
+    far, near = kafka_broker(), kafka_broker()
+    wharf = stream([{"id": "ckafka-far", "kind": "kafka", "bootstrap": far.boot}, {"id": "ckafka-near", "kind": "kafka", "bootstrap": near.boot}])
     far.name = lambda topic: topic
     topic(far, "orders", 3, {"retention.ms": "7200000"}), topic(far, "other", 1)
     produce(far, "orders", [f"v{i}".encode() for i in range(900)])
@@ -117,17 +117,17 @@ def test_two_brokers_are_kept_in_step(stream, kafka_broker):
     reader.commit(asynchronous=False)
     reader.close()
 
-    meta = call(wharf, "CreateMetaSyncDatahubTask", TaskName="meta", SourceResourceId="ckafka-far", TargetResourceId=INSTANCE)["TaskId"]
-    admin = AdminClient({"bootstrap.servers": wharf.boot})
+    meta = call(wharf, "CreateMetaSyncDatahubTask", TaskName="meta", SourceResourceId="ckafka-far", TargetResourceId="ckafka-near")["TaskId"]
+    admin = AdminClient({"bootstrap.servers": near.boot})
     peers.wait_until("both topics", lambda: {"orders", "other"} <= set(admin.list_topics(timeout=10).topics), 60)
     assert len(admin.list_topics(timeout=10).topics["orders"].partitions) == 3
     call(wharf, "DeleteDatahubTask", TaskId=meta)
 
     for action, prefix in (("CreateMetaAndDataSyncDatahubTask", "data"), ("CreateMetaDataAndOffsetSyncDatahubTask", "all")):
-        id = call(wharf, action, TaskName=prefix, SourceResourceId="ckafka-far", TargetResourceId=INSTANCE, OffsetType="earliest",
+        id = call(wharf, action, TaskName=prefix, SourceResourceId="ckafka-far", TargetResourceId="ckafka-near", OffsetType="earliest",
                   TopicList=["orders"], Prefix=prefix, Separator="-")["TaskId"]
         name = f"{prefix}-orders"
-        consumer = Consumer({"bootstrap.servers": wharf.boot, "group.id": prefix, "auto.offset.reset": "earliest", "isolation.level": "read_committed"})
+        consumer = Consumer({"bootstrap.servers": near.boot, "group.id": prefix, "auto.offset.reset": "earliest", "isolation.level": "read_committed"})
         consumer.subscribe([name])
         found = []
 
@@ -143,7 +143,7 @@ def test_two_brokers_are_kept_in_step(stream, kafka_broker):
         assert items["written"] == 900
 
     def positions():
-        there = Consumer({"bootstrap.servers": wharf.boot, "group.id": "billing"})
+        there = Consumer({"bootstrap.servers": near.boot, "group.id": "billing"})
         try:
             found = there.committed([TopicPartition("all-orders", n) for n in range(3)], 10)
             return found if any(p.offset >= 0 for p in found) else None
@@ -152,7 +152,7 @@ def test_two_brokers_are_kept_in_step(stream, kafka_broker):
 
     # The group goes on with the copy where it stood, and misses nothing.
     moved = peers.wait_until("the group's positions", positions, 60)
-    there = Consumer({"bootstrap.servers": wharf.boot, "group.id": "billing", "enable.auto.commit": False, "isolation.level": "read_committed"})
+    there = Consumer({"bootstrap.servers": near.boot, "group.id": "billing", "enable.auto.commit": False, "isolation.level": "read_committed"})
     there.assign([TopicPartition(p.topic, p.partition, max(0, p.offset)) for p in moved])
     left, rest = {f"v{i}".encode() for i in range(900)} - seen, set()
 
@@ -172,7 +172,10 @@ def test_a_cluster_over_tls(stream, kafka_broker, authorities):
                     {"id": "ckafka-none", **secure}])
     topic(wharf, "in", 1)
     produce(wharf, "in", documents(200))
-    to = lambda id: {"Type": "KAFKA", "KafkaParam": {"SelfBuilt": False, "Resource": id, "Topic": "out", "UseAutoCreateTopic": True, "PartitionNum": 1}}  # noqa: E731
+    to = lambda id: {"Type": "KAFKA", "KafkaParam": {"SelfBuilt": False, "Resource": id, "Topic": "out"}}  # noqa: E731
+    admin = AdminClient({"bootstrap.servers": far.boot, "security.protocol": "sasl_ssl", "sasl.mechanism": "PLAIN", "sasl.username": "app",
+                         "sasl.password": "secret-1", "ssl.ca.location": str(ca)})
+    admin.create_topics([NewTopic("out", 1, 1)])["out"].result(30)
     id = make(wharf, "good", to("ckafka-secure"), source())
     assert settled(wharf, id, 200)["written"] == 200
     # And as a source.
