@@ -74,10 +74,10 @@ def test_topics_and_messages_from_the_command_line(tccli):
 
 def test_syncs_from_the_command_line(tccli):
     """Both clusters have names only: that nobody answers there is for the task to say."""
-    there = tccli("CreateConnectResource", ResourceName="far", Type="KAFKA", KafkaConnectParam={
-        "NetworkType": "PUBLIC", "BrokerAddress": f"127.0.0.1:{peers.free_port()}"})["Result"]["ResourceId"]
+    here, there = (tccli("CreateConnectResource", ResourceName=name, Type="KAFKA", KafkaConnectParam={
+        "NetworkType": "PUBLIC", "BrokerAddress": f"127.0.0.1:{peers.free_port()}"})["Result"]["ResourceId"] for name in ("near", "far"))
     for action in ("CreateMetaSyncDatahubTask", "CreateMetaAndDataSyncDatahubTask", "CreateMetaDataAndOffsetSyncDatahubTask"):
-        id = tccli(action, TaskName=action, SourceResourceId=there, TargetResourceId=INSTANCE)["Result"]["TaskId"]
+        id = tccli(action, TaskName=action, SourceResourceId=there, TargetResourceId=here)["Result"]["TaskId"]
         tccli("DeleteDatahubTask", TaskId=id)
 
 

@@ -352,7 +352,7 @@ fn producers_of_a_compacted_stretch_are_known_twice() {
     let upper = log.cleaned;
     assert!(at < upper && upper < log.end());
     let lost = copy_of(dir.path());
-    let state = segment::path(lost.path(), upper, "producers");
+    let state = crate::storage::segment::path(lost.path(), upper, "producers");
     std::fs::write(&state, b"damaged").unwrap();
     // No other snapshot is nearer to the end.
     for entry in std::fs::read_dir(lost.path()).unwrap().map(|f| f.unwrap().path()) {
