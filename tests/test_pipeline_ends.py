@@ -1,22 +1,19 @@
-"""The ends of pipelines that need a peer set up in a special way: TLS with a private authority, two brokers, Parquet, and an account that wants
-what is another's."""
+"""The ends of pipelines that need a peer set up in a special way: TLS with a private authority, and two brokers."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 import subprocess
 from collections import Counter
 
-import pyarrow.parquet as pq
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 
-from harness import kafka, peers, server
+from harness import peers
 from test_listener import authority, certificate
 from test_pipelines import INSTANCE, call, documents, produce, settled, shown, topic
 
@@ -234,126 +231,3 @@ def test_mariadb_over_tls(stream, authorities):
         rows_over_tls(wharf, "MARIADB", ["my-good", "my-strange", "my-none"], lambda: database.sql("SELECT count(*) FROM t"))
     finally:
         database.stop()
-
-
-def test_parquet_objects_learn_their_columns(stream, weed, bucket):
-    wharf = stream(object_stores=[server.object_store("weed", weed.url, weed.access_key, weed.secret_key)])
-    topic(wharf, "in", 2)
-    values = documents(2000) + [b'{"id":2000,"name":"late","price":1.5}', b"not json", b'{"id":"a text"}', b'{"id":2001,"price":3}']
-    produce(wharf, "in", values)
-    id = make(wharf, "t1", {"Type": "COS", "CosParam": {
-        "BucketName": bucket, "Region": "r", "ObjectKeyPrefix": "p/", "AggregateInterval": 1, "FormatOutputType": "parquet"}}, source())
-    read = lambda: shown(wharf, id)["ledger"]["items"]["read"]  # noqa: E731
-
-    def paused():
-        # What is open is completed by a pause; one that came too early is followed by another.
-        wharf.command("pipeline", "pause", id, "--config", wharf.config, check=False)
-        peers.wait_until("the pause", lambda: shown(wharf, id)["status"] == "paused", 30)
-        if read() < len(values):
-            wharf.command("pipeline", "resume", id, "--config", wharf.config, check=False)
-        return read() >= len(values)
-
-    peers.wait_until("all objects", paused, 90)
-    rows = []
-    for key, body in weed.stored(bucket, "p/").items():
-        if not key.startswith("_wharf/"):
-            assert key.endswith(".parquet")
-            rows += pq.read_table(io.BytesIO(body)).to_pylist()
-    aside = sorted(r.pop("_wharf_record") for r in rows if r["_wharf_record"] is not None)
-    rows = [{k: v for k, v in r.items() if v is not None} for r in rows]
-    assert aside == [b"not json", b'{"id":"a text"}']
-    got = Counter(json.dumps(r, sort_keys=True) for r in rows if r)
-    wanted = Counter(json.dumps(json.loads(v), sort_keys=True) for v in values if v not in aside)
-    assert got == wanted or got == Counter(w.replace('"price": 3}', '"price": 3.0}') for w in wanted.elements())
-
-
-OTHERS = [
-    server.ACCOUNT,
-    {"name": "alice", "access_key_id": "AKIDALICE", "access_key_secret": "sk-alice-secret", "app_id": "1250000001"},
-    {"name": "mallory", "access_key_id": "AKIDMALLORY", "access_key_secret": "sk-mallory-secret", "app_id": "1250000002"},
-]
-
-
-def as_account(wharf, index):
-    """The same server, seen by another account."""
-    class Seen:
-        address, access_key, secret_key = wharf.address, OTHERS[index]["access_key_id"], OTHERS[index]["access_key_secret"]
-    return Seen
-
-
-def connection_to(seen, boot, user="", password=""):
-    param = {"NetworkType": "PUBLIC", "BrokerAddress": boot}
-    return call(seen, "CreateConnectResource", ResourceName="k", Type="KAFKA", KafkaConnectParam=param)["ResourceId"]
-
-
-def test_an_account_does_not_reach_anothers_topic_by_a_connection_of_its_own(stream):
-    """Nobody is asked for a name at this broker; what the server itself connects to for its accounts is kept out all the same."""
-    wharf = stream(accounts=OTHERS)
-    alice, mallory = as_account(wharf, 1), as_account(wharf, 2)
-    name = "1250000001-secret"
-    call(alice, "CreateDatahubTopic", Name=name, PartitionNum=1, RetentionMs=3_600_000)
-    produce(wharf, name, [b"the secret"])
-    port = wharf.boot.rsplit(":", 1)[1]
-    topic(wharf, "loot", 1)
-    # Its address as clients are told, and another for the same place.
-    for host in ("127.0.0.1", "localhost"):
-        boot = f"{host}:{port}"
-        try:
-            id = connection_to(mallory, boot)
-            looked = call(mallory, "DescribeDatahubTopics", QueryFromConnectResource=True, ConnectResourceId=id)
-            assert name not in json.dumps(looked), boot
-        except TencentCloudSDKException:
-            pass
-        try:
-            task = make(mallory, "steal", {"Type": "KAFKA", "KafkaParam": {"SelfBuilt": False, "Resource": INSTANCE, "Topic": "loot"}}, source(name, id))
-        except TencentCloudSDKException:
-            continue
-        said = lambda: call(mallory, "DescribeDatahubTask", TaskId=task)["ErrorMessage"]  # noqa: E731
-        peers.wait_until(f"why {boot} is no way in", lambda: "\u8fd0\u884c\u4e2d" not in said(), 60)
-        assert shown(wharf, task)["ledger"]["items"]["read"] == 0
-        call(mallory, "DeleteDatahubTask", TaskId=task)
-    # Its owner uses it as ever.
-    assert call(alice, "FetchDatahubMessageByOffset", Name=name, Partition=0, Offset=0)["Value"] == "the secret"
-
-
-def test_what_is_anothers_is_not_there_for_who_logs_in(stream):
-    wharf = stream(accounts=OTHERS, broker={"accounts": True})
-    alice = as_account(wharf, 1)
-    name = "1250000001-secret"
-    call(alice, "CreateDatahubTopic", Name=name, PartitionNum=1, RetentionMs=3_600_000)
-    own = call(alice, "DescribeDatahubTopic", Name=name)
-
-    def login(user, password):
-        return {"bootstrap.servers": wharf.boot, "security.protocol": "sasl_plaintext", "sasl.mechanism": "SCRAM-SHA-256",
-                "sasl.username": user, "sasl.password": password, "log_level": 0}
-
-    def writes(who, topic):
-        told, producer = [], Producer({**who, "message.timeout.ms": 4000, "enable.idempotence": True})
-        producer.produce(topic, b"x", on_delivery=lambda e, _: told.append(e))
-        producer.flush(10)
-        return told == [None]
-
-    def reads(who, topic):
-        consumer = Consumer({**who, "group.id": "g", "auto.offset.reset": "earliest"})
-        consumer.assign([TopicPartition(topic, 0, 0)])
-        message = consumer.poll(4)
-        consumer.close()
-        return message is not None and message.error() is None
-
-    operator, owner, mallory = (login(a["access_key_id"], a["access_key_secret"]) for a in OTHERS)
-    user = login(own["UserName"], own["Password"])
-    assert writes(owner, name) and reads(owner, name) and reads(user, name) and writes(user, name) and reads(operator, name)
-    assert not writes(mallory, name) and not reads(mallory, name)
-    assert writes(mallory, "public") and reads(owner, "public") and not reads(user, "public")
-    admin = AdminClient(mallory)
-    listed = admin.list_topics(timeout=10).topics
-    assert "public" in listed and name not in listed
-    for attempt in (lambda: admin.delete_topics([name])[name], lambda: admin.list_topics(name, timeout=10) and None):
-        try:
-            future = attempt()
-            if future:
-                with pytest.raises(KafkaException):
-                    future.result(10)
-        except KafkaException:
-            pass
-    assert reads(owner, name), "it is still there"

@@ -14,8 +14,8 @@
 //! stored as it came; nothing is decompressed or decoded on its way in or out.
 //!
 //! **What it is not.** A cluster: there is one copy of everything. Whoever needs more points the server at
-//! a real Kafka, and nothing else changes. Whoever lets users in says which topics
-//! each may use ([`Users`]); there are no other ACLs, no quotas, no share groups.
+//! a real Kafka, and nothing else changes. It has no ACLs (who may log in may do everything), no
+//! quotas, no share groups.
 //!
 //! **In the process.** [`Broker`] is also a handle to the same log without a socket, for the parts of
 //! the server that produce or consume streams themselves:

@@ -2,7 +2,6 @@
 
 pub mod connection;
 pub mod dispatch;
-pub mod seen;
 pub mod shape;
 mod shapes;
 #[cfg(test)]

@@ -5,7 +5,6 @@ mod scram;
 use crate::settings::Users;
 use ring::digest;
 use scram::{First, Hash};
-use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
 /// The mechanisms, the best first.
@@ -51,8 +50,8 @@ pub enum Exchange {
         /// Bare messages?
         raw: bool,
     },
-    /// It is let in: under this name, or without one where nobody asks.
-    Done(Option<Arc<str>>),
+    /// It is let in.
+    Done,
     /// It is not.
     Failed,
 }
@@ -68,18 +67,15 @@ impl Exchange {
     pub async fn step(&mut self, users: &dyn Users, message: &[u8]) -> Result<Vec<u8>, &'static str> {
         let (next, answer) = match std::mem::replace(self, Self::Failed) {
             Self::Chosen { mechanism: Mechanism::Plain, .. } => {
-                let name = plain(users, message).await?;
-                (Self::Done(Some(name.into())), Vec::new())
+                plain(users, message).await?;
+                (Self::Done, Vec::new())
             }
             Self::Chosen { mechanism: Mechanism::Scram(hash), raw } => {
                 let (first, challenge) = First::read(hash, message)?;
                 (Self::Challenged { first: Box::new(first), raw }, challenge)
             }
-            Self::Challenged { first, .. } => {
-                let name = Arc::from(first.name());
-                (Self::Done(Some(name)), first.check(users, message).await?)
-            }
-            Self::Begin | Self::Done(_) | Self::Failed => return Err("no authentication is under way"),
+            Self::Challenged { first, .. } => (Self::Done, first.check(users, message).await?),
+            Self::Begin | Self::Done | Self::Failed => return Err("no authentication is under way"),
         };
         *self = next;
         Ok(answer)
@@ -88,8 +84,7 @@ impl Exchange {
 
 const WRONG: &str = "authentication failed: wrong name or password";
 
-/// The name, if the password is right.
-async fn plain<'m>(users: &dyn Users, message: &'m [u8]) -> Result<&'m str, &'static str> {
+async fn plain(users: &dyn Users, message: &[u8]) -> Result<(), &'static str> {
     let mut parts = message.split(|b| *b == 0);
     let (Some(acts_for), Some(name), Some(password), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -105,5 +100,5 @@ async fn plain<'m>(users: &dyn Users, message: &'m [u8]) -> Result<&'m str, &'st
     let hash = |b: &[u8]| digest::digest(&digest::SHA256, b);
     let (given, wanted) = (hash(password), hash(known.as_deref().unwrap_or_default().as_bytes()));
     let same = bool::from(given.as_ref().ct_eq(wanted.as_ref()));
-    if same && known.is_some_and(|k| !k.is_empty()) { Ok(name) } else { Err(WRONG) }
+    if same && known.is_some_and(|k| !k.is_empty()) { Ok(()) } else { Err(WRONG) }
 }

@@ -120,12 +120,6 @@ impl Settings {
 pub trait Users: Send + Sync {
     /// The password of an active user; `None` when there is no such user.
     async fn password(&self, name: &str) -> Option<String>;
-
-    /// May this user, who was let in, see and use this topic? Asked for every topic of every request: answers from memory. A topic
-    /// that somebody may not use is not there for them.
-    fn may_use(&self, _user: &str, _topic: &str) -> bool {
-        true
-    }
 }
 
 /// How clients are let in.
@@ -137,8 +131,6 @@ pub struct Access {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Ask for a name and password (SASL PLAIN, SCRAM-SHA-256, SCRAM-SHA-512).
     pub users: Option<Arc<dyn Users>>,
-    /// What no client may call itself (`client.id`): the owner's own clients, where they act for somebody who must not get in here.
-    pub turned_away: Option<String>,
 }
 
 impl std::fmt::Debug for Access {

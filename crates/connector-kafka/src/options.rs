@@ -12,9 +12,6 @@ use crate::raw::Settings;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Connection {
     pub(crate) bootstrap: String,
-    /// What the client calls itself.
-    #[serde(default)]
-    pub(crate) client_id: Option<String>,
     #[serde(default)]
     pub(crate) security: Security,
     #[serde(default)]
@@ -195,7 +192,7 @@ impl Connection {
     pub(crate) fn settings(&self, secret: Option<&Secret>) -> Settings {
         let mut s = Settings::default();
         s.set("bootstrap.servers", &*self.bootstrap)
-            .set("client.id", self.client_id.as_deref().unwrap_or("wharf"))
+            .set("client.id", "wharf")
             .set("log.connection.close", false)
             .set("socket.keepalive.enable", true)
             .set("reconnect.backoff.max.ms", 2000)

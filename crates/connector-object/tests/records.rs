@@ -145,24 +145,11 @@ impl Place {
             if key.ends_with(".zst") {
                 body = zstd::stream::decode_all(&body[..]).unwrap();
             }
-            if key.ends_with(".parquet") {
-                body = rows(body);
-            }
             all.extend(String::from_utf8(body).unwrap().lines().map(str::to_owned));
         }
         all.sort();
         all
     }
-}
-
-/// A Parquet file as lines of JSON.
-fn rows(file: Vec<u8>) -> Vec<u8> {
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file)).unwrap().build().unwrap();
-    let mut lines = arrow_json::LineDelimitedWriter::new(Vec::new());
-    reader.for_each(|batch| lines.write(&batch.unwrap()).unwrap());
-    lines.finish().unwrap();
-    lines.into_inner()
 }
 
 type Journal = HashMap<Split, Mark>;
@@ -376,8 +363,6 @@ async fn deaths(peer: &Peer) {
     die_often(&Place::new(peer.client(), peer.url(), options), &source, 1).await;
     let options = r#""directories":"%Y/%m/%d","format":"json","max_bytes":700,"compression":"gzip""#;
     die_often(&Place::new(peer.client(), peer.url(), options), &source, 2).await;
-    let options = r#""directories":"%Y/%m/%d","format":"parquet","max_bytes":5000"#;
-    die_often(&Place::new(peer.client(), peer.url(), options), &source, 4).await;
     let options = r#""format":"csv","columns":["n"],"max_bytes":700,"compression":"zstd""#;
     let place = Place::new(peer.client(), peer.url(), options);
     assert!(life(&place, &source, &mut Journal::new(), u64::MAX).await.unwrap());

@@ -53,12 +53,10 @@ impl Control {
             return Err(exists(&topic.name));
         }
         let (topic, is_new) = self.insert_topic(c, topic).await?;
-        self.put_owner(&topic);
         if let Err(e) = self.make_on_cluster(&topic).await {
             // Without a topic there is nothing to keep. One that may yet be made stays ours.
             if is_new && proves_nothing_made(&e) {
                 self.0.store.remove_topic(&topic.name).await?;
-                self.0.streams.put_owner(&topic.name, None);
             }
             return Err(match e.kind() {
                 C::Exists => exists(&topic.name),
@@ -97,29 +95,20 @@ impl Control {
         }
     }
 
-    fn put_owner(&self, t: &DipTopic) {
-        self.0.streams.put_owner(&t.name, Some((t.account.as_str(), Some(&t.user))));
-    }
-
     async fn let_in(&self, t: &DipTopic) {
         if let Err(e) = self.0.streams.put_user(&t.user, &t.password).await {
             tracing::warn!(topic = %t.name, error = %e, "a topic's user could not be let in");
         }
     }
 
-    /// Tells the server's own cluster the users of all topics, and whose the topics are. To be called once at start.
+    /// Tells the server's own cluster the users of all topics. To be called once at start.
     ///
     /// # Errors
     /// `Internal`.
     pub async fn let_topic_users_in(&self) -> Result<()> {
         for t in self.0.store.topics().await? {
-            self.put_owner(&t);
             self.let_in(&t).await;
         }
-        for s in self.0.store.dis_streams().await?.iter() {
-            self.0.streams.put_owner(&s.topic, Some((s.account.as_str(), None)));
-        }
-        self.0.streams.owners_are_known();
         Ok(())
     }
 
@@ -213,7 +202,6 @@ impl Control {
                 return Err(e);
             }
         }
-        self.0.streams.put_owner(&topic.name, None);
         if let Err(e) = self.0.streams.drop_user(&topic.user).await {
             tracing::warn!(topic = %topic.name, error = %e, "a topic's user could not be removed");
         }

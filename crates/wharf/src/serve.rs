@@ -263,11 +263,7 @@ fn own_cluster(config: &Config, broker: Option<&broker::Running>) -> Result<Opti
         secret: secret.map(|s| connector::records::Secret(s.into())),
         options: String::new(),
     };
-    let embedded = broker.map(broker::Running::own);
-    // No topic of the products' API lies on the embedded broker then.
-    embedded.iter().for_each(streams::Own::complete);
-    let guest = embedded.map(|own| own.guest).unwrap_or_default();
-    Ok(Some(streams::Own { endpoint, address: shown, rights: None, broker: None, guest }))
+    Ok(Some(streams::Own { endpoint, address: shown, users: None, broker: None }))
 }
 
 /// Takes up what runs. Comes after the broker, which most pipelines need.

@@ -53,7 +53,7 @@ pub async fn metadata(session: &mut Session, q: MetadataRequest, version: i16) -
             };
             wanted.iter().map(by_name).collect()
         }
-        _ => session.topics().all().iter().map(|t| described(t)).collect(),
+        _ => session.core.topics.all().iter().map(|t| described(t)).collect(),
     };
     let (host, port) = &session.access.advertised;
     let broker = MetadataResponseBroker::default()
@@ -69,7 +69,7 @@ pub async fn metadata(session: &mut Session, q: MetadataRequest, version: i16) -
 }
 
 fn named(session: &Session, name: &TopicName, create: bool) -> MetadataResponseTopic {
-    let topics = session.topics();
+    let topics = &session.core.topics;
     let found: Result<Arc<Topic>> = match topics.get(name) {
         Some(topic) => Ok(topic),
         None if create && session.core.settings.auto_create_topics => {
@@ -89,7 +89,7 @@ fn named(session: &Session, name: &TopicName, create: bool) -> MetadataResponseT
 }
 
 fn identified(session: &Session, id: Uuid) -> MetadataResponseTopic {
-    match session.topics().by_id(&id) {
+    match session.core.topics.by_id(&id) {
         Some(topic) => described(&topic),
         None => MetadataResponseTopic::default()
             .with_error_code(ResponseError::UnknownTopicId.code())
@@ -176,7 +176,7 @@ pub async fn describe_log_dirs(
     };
     let mut failed: Result<()> = Ok(());
     let mut topics = Vec::new();
-    for topic in session.topics().all() {
+    for topic in session.core.topics.all() {
         let mut partitions = Vec::new();
         for p in topic.partitions.iter().filter(|p| wanted(&topic.name, p.index)) {
             match p.with(|log| Ok(log.bytes())) {

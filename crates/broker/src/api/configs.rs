@@ -60,7 +60,7 @@ fn topic(
     r: &DescribeConfigsResource,
     q: &DescribeConfigsRequest,
 ) -> Result<Vec<DescribeConfigsResourceResult>> {
-    let topics = session.topics();
+    let topics = &session.core.topics;
     let topic = topics.get(&r.resource_name).ok_or(ResponseError::UnknownTopicOrPartition)?;
     let one = |c: &Config| {
         let own = topic.overrides.get(c.name);
@@ -140,7 +140,7 @@ pub async fn alter(session: &mut Session, q: AlterConfigsRequest, _: i16) -> Alt
         };
         let all: BTreeMap<String, String> = r.configs.into_iter().filter_map(value).collect();
         let outcome = check_kind(r.resource_type).and_then(|()| {
-            session.topics().configure(&r.resource_name, q.validate_only, |overrides| {
+            session.core.topics.configure(&r.resource_name, q.validate_only, |overrides| {
                 *overrides = all;
                 Ok(())
             })
@@ -165,7 +165,7 @@ pub async fn alter_incrementally(
     let mut responses = Vec::new();
     for r in q.resources {
         let outcome = check_kind(r.resource_type).and_then(|()| {
-            session.topics().configure(&r.resource_name, q.validate_only, |overrides| {
+            session.core.topics.configure(&r.resource_name, q.validate_only, |overrides| {
                 r.configs.iter().try_for_each(|c| change(overrides, c))
             })
         });

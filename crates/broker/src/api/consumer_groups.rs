@@ -49,7 +49,7 @@ pub async fn heartbeat(
         topics: q.subscribed_topic_names.map(|t| t.into_iter().map(|n| n.0.to_string()).collect()),
         owned: q.topic_partitions.map(owned),
     };
-    let topics = session.topics();
+    let topics = &session.core.topics;
     let look_up =
         |name: &str| topics.get(name).map(|t| (t.id, i32::try_from(t.partitions.len()).unwrap_or(i32::MAX)));
     match session.core.groups.report(&q.group_id, report, look_up) {
@@ -89,7 +89,7 @@ pub async fn describe(
 fn member(session: &Session, m: crate::groups::consumer::MemberView) -> described::Member {
     let shown = |owned: Owned| {
         let one = |(id, partitions): (uuid::Uuid, std::collections::BTreeSet<i32>)| {
-            let name = session.topics().by_id(&id).map(|t| t.name.clone()).unwrap_or_default();
+            let name = session.core.topics.by_id(&id).map(|t| t.name.clone()).unwrap_or_default();
             described::TopicPartitions::default()
                 .with_topic_id(id)
                 .with_topic_name(TopicName(text(name)))

@@ -60,7 +60,7 @@ pub async fn fetch(session: &mut Session, q: FetchRequest) -> (FetchResponse, Op
 
 fn asks(session: &Session, topic: &FetchTopic) -> Vec<Ask> {
     let ask = |p: &FetchPartition| Ask {
-        partition: session.topics().partition(&topic.topic, p.partition),
+        partition: session.core.topics.partition(&topic.topic, p.partition),
         offset: p.fetch_offset,
         max_bytes: usize::try_from(p.partition_max_bytes).unwrap_or(0),
         known_epoch: p.current_leader_epoch,

@@ -33,7 +33,7 @@ pub fn check(
     if words.len() > MOST_METADATA {
         return Err(ResponseError::OffsetMetadataTooLarge);
     }
-    session.topics().partition(topic, index).map(drop).map_err(|e| e.kind())
+    session.core.topics.partition(topic, index).map(drop).map_err(|e| e.kind())
 }
 
 /// Commits offsets of a group.

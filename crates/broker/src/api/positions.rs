@@ -52,7 +52,7 @@ fn find(
     timestamp: i64,
     committed: bool,
 ) -> Result<(i64, i64)> {
-    let partition = session.topics().partition(topic, index)?;
+    let partition = session.core.topics.partition(topic, index)?;
     if epoch > 0 {
         return Err(ResponseError::UnknownLeaderEpoch.into());
     }
@@ -85,7 +85,7 @@ pub async fn offset_for_leader_epoch(
     for topic in q.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for p in topic.partitions {
-            let found = session.topics().partition(&topic.topic, p.partition).and_then(|x| x.positions());
+            let found = session.core.topics.partition(&topic.topic, p.partition).and_then(|x| x.positions());
             let known = p.leader_epoch == 0;
             let end = found.as_ref().map_or(-1, |at| if known { at.visible } else { -1 });
             partitions.push(
@@ -123,7 +123,7 @@ pub async fn delete_records(session: &mut Session, q: DeleteRecordsRequest, _: i
 }
 
 fn delete_before(session: &Session, topic: &TopicName, index: i32, offset: i64) -> Result<i64> {
-    let partition = session.topics().partition(topic, index)?;
+    let partition = session.core.topics.partition(topic, index)?;
     if offset < -1 {
         return Err(ResponseError::OffsetOutOfRange.into());
     }

@@ -40,7 +40,7 @@ async fn append(
     if !acks_fit {
         return Err(ResponseError::InvalidRequiredAcks.into());
     }
-    let partition = session.topics().partition(topic, part.index)?;
+    let partition = session.core.topics.partition(topic, part.index)?;
     let bytes: Bytes = part
         .records
         .filter(|r| !r.is_empty())

@@ -65,7 +65,7 @@ fn create_one(session: &Session, t: &CreatableTopic, only_check: bool) -> Result
             overrides.insert(config.name.to_string(), value.to_string());
         }
     }
-    session.topics().create(&t.name, partitions, overrides, only_check)
+    session.core.topics.create(&t.name, partitions, overrides, only_check)
 }
 
 fn created(session: &Session, name: &TopicName, outcome: Result<Arc<Topic>>) -> CreatableTopicResult {
@@ -78,7 +78,7 @@ fn created(session: &Session, name: &TopicName, outcome: Result<Arc<Topic>>) -> 
     };
     let config = |c: &crate::topics::Config| {
         let own = topic.overrides.get(c.name);
-        let value = own.cloned().unwrap_or_else(|| c.default_value(session.topics().defaults()));
+        let value = own.cloned().unwrap_or_else(|| c.default_value(session.core.topics.defaults()));
         CreatableTopicConfigs::default()
             .with_name(text(c.name))
             .with_value(Some(text(value)))
@@ -99,10 +99,10 @@ pub async fn delete(session: &mut Session, q: DeleteTopicsRequest, _: i16) -> De
     for wanted in q.topics.iter().chain(&old) {
         let name = match &wanted.name {
             Some(name) => Some(name.0.to_string()),
-            None => session.topics().by_id(&wanted.topic_id).map(|t| t.name.clone()),
+            None => session.core.topics.by_id(&wanted.topic_id).map(|t| t.name.clone()),
         };
         let outcome = match &name {
-            Some(name) => session.topics().delete(name),
+            Some(name) => session.core.topics.delete(name),
             None => Err(ResponseError::UnknownTopicId.into()),
         };
         responses.push(
@@ -127,7 +127,7 @@ pub async fn grow(session: &mut Session, q: CreatePartitionsRequest, _: i16) -> 
             a.broker_ids.len() == 1 && a.broker_ids[0].0 == NODE
         };
         let outcome = if t.assignments.as_ref().is_none_or(|all| all.iter().all(here)) {
-            session.topics().grow(&t.name, t.count, q.validate_only)
+            session.core.topics.grow(&t.name, t.count, q.validate_only)
         } else {
             let words = format!("each partition is on broker {NODE} alone: there is no other");
             Err(Error::new(ResponseError::InvalidReplicaAssignment, words))

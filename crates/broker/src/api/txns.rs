@@ -69,7 +69,7 @@ pub async fn add_partitions(
     for topic in &q.v3_and_below_topics {
         all.extend(topic.partitions.iter().map(|p| (topic.name.0.to_string(), *p)));
     }
-    let exists = |spot: &Spot| session.topics().partition(&spot.0, spot.1).is_ok();
+    let exists = |spot: &Spot| session.core.topics.partition(&spot.0, spot.1).is_ok();
     let all_exist = all.iter().all(exists);
     let outcome = if all_exist {
         session.core.add_to_txn(&q.v3_and_below_transactional_id, who, all, None).await
@@ -180,7 +180,7 @@ pub async fn describe_producers(
     let mut topics = Vec::with_capacity(q.topics.len());
     for topic in q.topics {
         let one = |index: &i32| {
-            let found = session.topics().partition(&topic.name, *index);
+            let found = session.core.topics.partition(&topic.name, *index);
             let found = found.and_then(|p| p.with(|log| Ok(log.producers().views())));
             PartitionResponse::default()
                 .with_partition_index(*index)

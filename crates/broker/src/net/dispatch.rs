@@ -2,7 +2,6 @@
 
 use crate::api;
 use crate::core::Core;
-use crate::net::seen::Seen;
 use crate::net::shape;
 use crate::sasl::Exchange;
 use crate::settings::Access;
@@ -53,22 +52,13 @@ pub struct Answer {
 impl Session {
     /// A new connection.
     pub fn new(core: Arc<Core>, access: Arc<Access>, peer: SocketAddr) -> Self {
-        let exchange = if access.users.is_some() { Exchange::Begin } else { Exchange::Done(None) };
+        let exchange = if access.users.is_some() { Exchange::Begin } else { Exchange::Done };
         Self { core, access, peer, client_id: String::new(), exchange }
     }
 
     /// Has it said who it is, where that is asked for?
     pub fn is_let_in(&self) -> bool {
-        matches!(self.exchange, Exchange::Done(_))
-    }
-
-    /// The topics, as this client may see them.
-    pub fn topics(&self) -> Seen<'_> {
-        let who = match (&self.access.users, &self.exchange) {
-            (Some(users), Exchange::Done(Some(name))) => Some((&**users, &**name)),
-            _ => None,
-        };
-        Seen::new(&self.core.topics, who)
+        matches!(self.exchange, Exchange::Done)
     }
 }
 
@@ -154,9 +144,6 @@ pub async fn answer(session: &mut Session, mut frame: Bytes) -> Result<Option<An
         return Ok(Some(Answer { bytes, lease: None }));
     }
     let (head, client_id) = head(&mut frame)?;
-    if session.access.turned_away.as_ref() == Some(&client_id) {
-        return Err("a client of this very server, acting for somebody who is not let in here".to_owned());
-    }
     session.client_id = client_id;
     let before_login =
         matches!(head.key, ApiKey::ApiVersions | ApiKey::SaslHandshake | ApiKey::SaslAuthenticate);

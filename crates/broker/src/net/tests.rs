@@ -200,12 +200,7 @@ async fn broker() -> (tempfile::TempDir, Broker, Arc<Access>) {
     settings.limits.partitions = 200;
     let broker = Broker::open(settings, runtime::Clock::system()).await.unwrap();
     broker.create_topic("t", 3, &[]).unwrap();
-    let access = Arc::new(Access {
-        advertised: ("localhost".to_owned(), 9092),
-        tls: None,
-        users: None,
-        turned_away: None,
-    });
+    let access = Arc::new(Access { advertised: ("localhost".to_owned(), 9092), tls: None, users: None });
     (dir, broker, access)
 }
 

@@ -97,11 +97,6 @@ impl First {
         Ok((Self { hash, name, bare: bare.to_owned(), challenge, nonce, header, salt }, bytes))
     }
 
-    /// Who it says it is.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Checks the client's proof and gives ours.
     pub async fn check(self, users: &dyn Users, message: &[u8]) -> Result<Vec<u8>, &'static str> {
         let message = std::str::from_utf8(message).map_err(|_| MALFORMED)?;

@@ -5,7 +5,7 @@
 //! point on are walked with their checksums, and everything from the first bad batch on is cut off.
 
 use super::bin::{self, Reader};
-use super::compact::swap::{self, Compacted};
+use super::compact::swap;
 use super::folder;
 use super::log::Log;
 use super::producers::Producers;
@@ -60,7 +60,7 @@ impl Checkpoint {
 /// See [`Log::open`].
 pub fn open(dir: &Path, trust_closed: bool) -> Result<Log> {
     std::fs::create_dir_all(dir).map_err(|e| Error::storage(dir.display(), &e))?;
-    let compacted = swap::recover(dir)?;
+    let cleaned = swap::recover(dir)?;
     let mut segments = segments(dir)?;
     let first = segments.front().map_or(0, |s| s.base);
     let mark = Checkpoint::read(dir);
@@ -82,15 +82,12 @@ pub fn open(dir: &Path, trust_closed: bool) -> Result<Log> {
         names_made: 1,
         names_synced: 0,
         hints: VecDeque::new(),
-        cleaned: if let Compacted::To(upper) = compacted { upper } else { first },
+        cleaned: cleaned.unwrap_or(first),
         uncompactable: i64::MIN,
         generation: 0,
         failed: None,
     };
-    if compacted == Compacted::Unknown {
-        log.recovery = first;
-        walk(&mut log, false)?;
-    } else if !mark.is_some_and(|m| m.clean && take_clean(&mut log, &m)) {
+    if !mark.is_some_and(|m| m.clean && take_clean(&mut log, &m)) {
         walk(&mut log, trust_closed)?;
     }
     if log.end < log.start {
@@ -145,15 +142,6 @@ fn walk(log: &mut Log, trust_closed: bool) -> Result<()> {
     for n in first..count {
         let segment = &mut log.segments[n];
         let was = segment.size;
-        if segment.base < expected {
-            // Nothing that was torn looks so: an old segment that compaction left over, and cutting it off would take all that follows.
-            let words = format!(
-                "{}: segment {} begins before {expected}, where the one before it ends",
-                log.dir.display(),
-                segment.base
-            );
-            return Err(Error::corrupt(words));
-        }
         if segment.base != expected {
             tracing::warn!(dir = %log.dir.display(), base = segment.base, expected, "a segment doesn't follow");
             cut(log, n);
@@ -197,14 +185,6 @@ fn snapshot(log: &Log, from: i64) -> (usize, Producers) {
         let state = std::fs::read(segment::path(&log.dir, segment.base, "producers"));
         if let Some(producers) = state.ok().and_then(|b| Producers::from_bytes(&b).ok()) {
             return (n, producers);
-        }
-        if segment.base == log.cleaned && n > 0 {
-            let spare = std::fs::read(swap::spare(&log.dir, segment.base)).ok();
-            if let Some(producers) = spare.and_then(|b| Producers::from_bytes(&b).ok()) {
-                return (n, producers);
-            }
-            // What is compacted says nothing of its producers.
-            tracing::warn!(dir = %log.dir.display(), before = segment.base, "what was known of producers is lost: a batch of before that is sent once more counts as new");
         }
     }
     (0, Producers::default())

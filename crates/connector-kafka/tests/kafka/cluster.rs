@@ -114,8 +114,7 @@ impl Embedded {
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
             let port = listener.local_addr().unwrap().port();
             let users = (!users.is_empty()).then(|| Arc::new(Users(users)) as Arc<dyn broker::Users>);
-            let access =
-                Access { advertised: ("127.0.0.1".into(), port), tls: None, users, turned_away: None };
+            let access = Access { advertised: ("127.0.0.1".into(), port), tls: None, users };
             let broker = Broker::open(Settings::new(data), Clock::system()).await.unwrap();
             let serving = broker.clone();
             runtime::spawn(TaskKind::Accept, async move { serving.serve(listener, access).await });

@@ -139,7 +139,6 @@ impl Control {
         ]);
         let partitions = u32::try_from(s.partitions.len()).unwrap_or(u32::MAX);
         let own = Cluster::default();
-        self.0.streams.put_owner(&s.topic, Some((s.account.as_str(), None)));
         let call = self.0.streams.create_topic(&own, &s.topic, partitions, &configs);
         match tokio::time::timeout(crate::connections::ANSWERS, call).await {
             Ok(Ok(())) => {}
@@ -376,7 +375,6 @@ impl Control {
         }
         self.wait_until_gone(&s.topic).await?;
         self.0.store.remove_dis_stream(&s.id).await?;
-        self.0.streams.put_owner(&s.topic, None);
         self.0.dis.forget(&s.id);
         Ok(())
     }

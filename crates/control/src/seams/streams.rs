@@ -136,13 +136,6 @@ pub trait Streams: Send + Sync {
         Ok(())
     }
 
-    /// Says whose a topic of the server's own cluster is, and which user it has of its own; `None` = it is removed. Told before the topic is made,
-    /// and of all topics at the start, after which [`Streams::owners_are_known`] is called.
-    fn put_owner(&self, _topic: &str, _owner: Option<(&str, Option<&str>)>) {}
-
-    /// Every topic that has an owner was told: what has none from here on is everybody's.
-    fn owners_are_known(&self) {}
-
     /// Topics: these, or all of them. One that is not there is left out.
     async fn topics(&self, on: &Cluster, names: Option<&[String]>) -> connector::Result<Vec<ClusterTopic>>;
 

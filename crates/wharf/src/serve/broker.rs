@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use control::Control;
 use runtime::{Clock, Random, TaskKind};
 use tokio::net::TcpListener;
 
-use super::streams::{Own, Rights};
+use super::streams::{Own, TopicUsers};
 use crate::config::{BrokerConfig, Config};
 
 /// The server's own user at its broker's inner port.
@@ -30,7 +30,7 @@ pub struct Running {
 struct Users {
     control: Option<Control>,
     own: HashMap<String, String>,
-    rights: Rights,
+    topics: TopicUsers,
 }
 
 /// The server's own way in: a port of its own on the loopback, so that it needs neither the certificate nor the address
@@ -46,25 +46,18 @@ impl broker::Users for Users {
         if let Some(password) = self.own.get(name) {
             return Some(password.clone());
         }
-        let of_topic = self.rights.password(name);
-        if of_topic.is_some() {
-            return of_topic;
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if topics.is_some() {
+            return topics;
         }
         let found = self.control.as_ref()?.account_by_access_key(name).await;
         match found {
-            Ok(found) => found.filter(|(account, _)| account.active).map(|(account, secret)| {
-                self.rights.put_account(name, (!account.operator).then_some(account.id.as_str()));
-                secret
-            }),
+            Ok(found) => found.filter(|(account, _)| account.active).map(|(_, secret)| secret),
             Err(e) => {
                 tracing::warn!("an account could not be looked up for the broker: {e}");
                 None
             }
         }
-    }
-
-    fn may_use(&self, user: &str, topic: &str) -> bool {
-        self.own.contains_key(user) || self.rights.may_use(user, topic)
     }
 }
 
@@ -74,12 +67,8 @@ impl broker::Users for Users {
 /// What could not be opened, in words.
 pub async fn start(config: &Config, control: &Control) -> Result<Option<Running>, String> {
     let Some(wanted) = &config.broker else { return Ok(None) };
-    let rights = Rights::default();
-    let guest = format!("wharf-{}", Random::system().hex(16));
-    let mut access = access(wanted, control, rights.clone())?;
-    // Where nobody is asked for a name, what this server connects to for others must not be its own broker. Where names are
-    // asked for, they decide.
-    access.turned_away = access.users.is_none().then(|| guest.clone());
+    let topics = TopicUsers::default();
+    let access = access(wanted, control, topics.clone())?;
     let inner = inner(wanted);
     let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -93,7 +82,7 @@ pub async fn start(config: &Config, control: &Control) -> Result<Option<Running>
     let started = threads.spawn(async move { open(wanted, access, inner, &port_file).await }).await;
     match started {
         Ok(Ok((broker, own))) => {
-            let own = Own { rights: Some(rights), broker: Some(broker.clone()), guest, ..own };
+            let own = Own { users: Some(topics), broker: Some(broker.clone()), ..own };
             Ok(Some(Running { broker, threads: Some(threads), own }))
         }
         failed => {
@@ -124,9 +113,8 @@ async fn open(
     let own = Own {
         endpoint: inner.endpoint(),
         address: format!("{}:{}", access.advertised.0, access.advertised.1),
-        rights: None,
+        users: None,
         broker: None,
-        guest: String::new(),
     };
     let broker = Broker::open(wanted.settings, Clock::system()).await.map_err(|e| e.to_string())?;
     std::fs::write(port_file, format!("{port}\n")).map_err(|e| format!("{}: {e}", port_file.display()))?;
@@ -144,12 +132,11 @@ async fn open(
 fn inner(wanted: &BrokerConfig) -> Inner {
     let password = Random::system().hex(32);
     let own = HashMap::from([(INNER_USER.to_owned(), password.clone())]);
-    let users = Users { control: None, own, rights: Rights::default() };
+    let users = Users { control: None, own, topics: TopicUsers::default() };
     let access = Access {
         advertised: (Ipv4Addr::LOCALHOST.to_string(), 0),
         tls: None,
         users: wanted.asks().then(|| Arc::new(users) as Arc<dyn broker::Users>),
-        turned_away: None,
     };
     Inner { access, password }
 }
@@ -171,12 +158,12 @@ impl Inner {
     }
 }
 
-fn access(wanted: &BrokerConfig, control: &Control, rights: Rights) -> Result<Access, String> {
+fn access(wanted: &BrokerConfig, control: &Control, topics: TopicUsers) -> Result<Access, String> {
     let mut own = HashMap::new();
     for (name, secret) in &wanted.users {
         own.insert(name.clone(), super::reveal(secret)?);
     }
-    let users = Users { control: wanted.accounts.then(|| control.clone()), own, rights };
+    let users = Users { control: wanted.accounts.then(|| control.clone()), own, topics };
     let tls = match &wanted.tls {
         None => None,
         Some((certificate, key)) => {
@@ -193,7 +180,6 @@ fn access(wanted: &BrokerConfig, control: &Control, rights: Rights) -> Result<Ac
         advertised: wanted.advertised.clone().unwrap_or(here),
         tls,
         users: wanted.asks().then(|| Arc::new(users) as Arc<dyn broker::Users>),
-        turned_away: None,
     })
 }
 

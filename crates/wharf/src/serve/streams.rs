@@ -26,7 +26,7 @@ use control::{
 use model::{EndKind, Sealed};
 use store::{Purpose, SealKey};
 
-pub use cluster::{Own, Rights};
+pub use cluster::{Own, TopicUsers};
 
 /// Every question to a cluster is answered or given up within this time.
 const WAIT: Duration = Duration::from_secs(8);
@@ -81,13 +81,7 @@ impl Connectors {
             let own = self.own()?.endpoint.clone();
             return Ok(Endpoint { options: end.options.clone(), ..own });
         }
-        let mut connection = self.completed(end.kind, &end.connection);
-        if let (EndKind::Kafka, Some(own)) = (end.kind, self.own.get())
-            && !self.is_own(&end.connection)
-        {
-            connection = called(&connection, &own.guest);
-        }
-        let options = end.options.clone();
+        let (connection, options) = (self.completed(end.kind, &end.connection), end.options.clone());
         Ok(Endpoint { connection, secret: self.open(end.secret.as_ref())?, options })
     }
 
@@ -141,24 +135,6 @@ fn on_lake(lake: &str, connection: &str) -> String {
         (Some(mut given), Some(own)) if !given.contains_key("uri") => {
             given.extend(own);
             serde_json::Value::Object(given).to_string()
-        }
-        _ => connection.to_owned(),
-    }
-}
-
-/// Is this address among those of a Kafka connection?
-fn names(connection: &str, address: &str) -> bool {
-    let read = serde_json::from_str::<serde_json::Value>(connection);
-    let all = read.ok().and_then(|v| v.get("bootstrap").and_then(|b| b.as_str()).map(str::to_owned));
-    all.is_some_and(|all| all.split(',').any(|one| one.trim().eq_ignore_ascii_case(address)))
-}
-
-/// A Kafka connection whose clients call themselves so.
-fn called(connection: &str, name: &str) -> String {
-    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(connection) {
-        Ok(mut words) if !name.is_empty() => {
-            words.insert("client_id".to_owned(), name.into());
-            serde_json::Value::Object(words).to_string()
         }
         _ => connection.to_owned(),
     }
@@ -226,12 +202,8 @@ impl Streams for Connectors {
     }
 
     fn is_own(&self, connection: &str) -> bool {
-        // The same words: both come from the same table of the configuration. Whoever gives the embedded broker's address as clients are
-        // told it means that; under another name for the same place it is known by its clients (`Own::guest`).
-        let same = |own: &Own| {
-            own.endpoint.connection == connection || (own.broker.is_some() && names(connection, &own.address))
-        };
-        connection.is_empty() || self.own.get().is_some_and(same)
+        // The same words: both come from the same table of the configuration.
+        connection.is_empty() || self.own.get().is_some_and(|own| own.endpoint.connection == connection)
     }
 
     fn own_address(&self) -> String {
@@ -251,18 +223,6 @@ impl Streams for Connectors {
             own.drop_user(user);
         }
         Ok(())
-    }
-
-    fn put_owner(&self, topic: &str, owner: Option<(&str, Option<&str>)>) {
-        if let Some(own) = self.own.get() {
-            own.put_owner(topic, owner);
-        }
-    }
-
-    fn owners_are_known(&self) {
-        if let Some(own) = self.own.get() {
-            own.complete();
-        }
     }
 
     async fn topics(&self, on: &Cluster, names: Option<&[String]>) -> Result<Vec<ClusterTopic>> {

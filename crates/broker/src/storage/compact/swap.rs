@@ -3,13 +3,6 @@
 //! The new files lie beside the old ones (`.cleaned`) and are on the disk. A note that names both and is durable decides;
 //! from then on the step is carried out whatever happens, at the next opening of the log if need be. Every
 //! part of it can be done twice. The note stays behind and says how far the log is compacted.
-//!
-//! A note that is damaged says neither whether a swap was decided nor how far it is. New segments that lie beside may then be the only ones that
-//! have their records: nothing is opened, and nothing is taken away. Without any the log is walked from its beginning, which finds old
-//! segments that a swap had left over.
-//!
-//! Compacted batches say nothing of their producers. What is known of them at the end of the compacted stretch stands at the start of
-//! the next segment, and once more in a `.spare` that is made before the swap counts.
 
 use crate::error::{Error, Result};
 use crate::storage::bin::{self, Reader};
@@ -22,7 +15,6 @@ use std::path::{Path, PathBuf};
 const NAME: &str = "compaction";
 const NEW: &str = "compaction.new";
 const EXTENSION: &str = "cleaned";
-const SPARE: &str = "spare";
 const VERSION: u8 = 1;
 
 /// Old segments and those that take their place.
@@ -59,64 +51,25 @@ pub fn beside(dir: &Path, base: i64) -> PathBuf {
 
 /// Removes all new segments that don't count.
 pub fn discard_all(dir: &Path) {
-    for path in all_beside(dir) {
-        let _ = std::fs::remove_file(path);
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.path().extension().is_some_and(|e| e == EXTENSION) {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
-/// How far a log is compacted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compacted {
-    /// It never was.
-    Never,
-    /// Everything before this offset.
-    To(i64),
-    /// The note that said so is damaged: old segments may be left over.
-    Unknown,
-}
-
-/// Ends a swap that was decided, takes away what was not; says how far the log is compacted.
+/// Ends a swap that was decided, takes away what was not; says how far the log is compacted, if it ever was.
 ///
 /// # Errors
-/// When the disk refuses, or the note is damaged and new segments lie there.
-pub fn recover(dir: &Path) -> Result<Compacted> {
-    let path = dir.join(NAME);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            discard_all(dir);
-            return Ok(Compacted::Never);
-        }
-        Err(e) => return Err(Error::storage(path.display(), &e)),
-    };
-    let Ok((swap, is_pending)) = parse(dir, &bytes) else {
-        if let Some(new) = all_beside(dir).next() {
-            return Err(Error::corrupt(format!(
-                "{} is damaged, and {} may be the only one with its records: bring a copy of the note back, or look which segments are whole",
-                path.display(),
-                new.display()
-            )));
-        }
-        tracing::warn!("{} is damaged: the log is walked from its beginning", path.display());
-        return Ok(Compacted::Unknown);
-    };
-    if is_pending {
+/// When the disk refuses.
+pub fn recover(dir: &Path) -> Result<Option<i64>> {
+    let note = std::fs::read(dir.join(NAME)).ok().and_then(|b| parse(dir, &b).ok());
+    if let Some((swap, true)) = &note {
         tracing::info!(dir = %dir.display(), upper = swap.upper, "ending a compaction that was interrupted");
         swap.carry_out()?;
     }
     discard_all(dir);
-    Ok(Compacted::To(swap.upper))
-}
-
-fn all_beside(dir: &Path) -> impl Iterator<Item = PathBuf> {
-    let all = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    all.filter(|path| path.extension().is_some_and(|e| e == EXTENSION))
-}
-
-/// What was known of producers at the end of the compacted stretch, once more.
-#[must_use]
-pub fn spare(dir: &Path, upper: i64) -> PathBuf {
-    segment::path(dir, upper, SPARE)
+    Ok(note.map(|(swap, _)| swap.upper))
 }
 
 impl Swap {
@@ -125,28 +78,7 @@ impl Swap {
     /// # Errors
     /// When the disk refuses.
     pub fn prepare(&self) -> Result<()> {
-        self.keep_producers()?;
         self.write_note(true)
-    }
-
-    fn keep_producers(&self) -> Result<()> {
-        let spare = spare(&self.dir, self.upper);
-        let Ok(state) = std::fs::read(segment::path(&self.dir, self.upper, "producers")) else {
-            return Ok(());
-        };
-        let written = File::create(&spare).and_then(|mut f| f.write_all(&state).and_then(|()| f.sync_all()));
-        written.map_err(|e| Error::storage(spare.display(), &e))
-    }
-
-    /// Spares of earlier swaps go.
-    fn drop_spares(&self) {
-        let kept = spare(&self.dir, self.upper);
-        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path != kept && path.extension().is_some_and(|e| e == SPARE) {
-                let _ = std::fs::remove_file(path);
-            }
-        }
     }
 
     /// Lets the note count. When this fails it may count all the same: only the next opening can tell.
@@ -197,10 +129,7 @@ impl Swap {
                 Ok(())
             }
             Step::Settle => File::open(&self.dir).and_then(|dir| folder::flush(&dir)).map_err(wrong),
-            Step::Done => {
-                self.drop_spares();
-                self.write_note(false).and_then(|()| self.place_note())
-            }
+            Step::Done => self.write_note(false).and_then(|()| self.place_note()),
         }
     }
 
