@@ -81,33 +81,6 @@ async fn poison_is_kept_as_it_was_read_and_its_neighbours_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_too_large_for_the_desk_leaves_its_position_and_reason() {
-    let way = Way::new(1);
-    way.copies.heal();
-    let split = Split::new("t", 0);
-    let huge = format!("poison {}", "x".repeat(17 << 20));
-    for v in ["a", &huge, "poison b", "e"] {
-        way.log.push(&split, v);
-    }
-    let rule = OnFailure::Keep { copy: Some(Box::new(super::world::end())), retries: 1, interval_ms: 1 };
-    let (world, id) = World::one("task-huge", &rule, &way).await;
-    world.drained(&id, &way).await;
-    let letters = world.store.letters();
-    let short: Vec<_> = letters.iter().map(|l| (l.offset, l.kind.as_str())).collect();
-    assert_eq!(short, [(1, model::DeadLetter::WITHOUT_CONTENT), (2, "unacceptable")]);
-    assert_eq!((&letters[0].key, &letters[0].value, letters[0].headers.len()), (&None, &None, 0));
-    let reason = &letters[0].reason;
-    assert!(reason.contains("not kept") && reason.ends_with("unacceptable: it is poison"), "{reason}");
-    assert_eq!(letters[1].value.as_deref(), Some(&b"poison b"[..]));
-    // The copy in the topic has no more than the desk.
-    let copies = way.copies.rows();
-    assert_eq!((copies.len(), copies[0].3.len(), &copies[1].3[..]), (2, 0, &b"poison b"[..]));
-    let l = world.store.ledger(&id).items;
-    assert_eq!((l.read, l.written, l.dead_lettered), (4, 2, 2));
-    world.supervisor.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn letters_are_replayed_once_and_join_the_account() {
     let mut way = Way::new(2);
     way.transform = true;
