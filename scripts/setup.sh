@@ -95,6 +95,13 @@ iceberg_sink() {
   fi
 }
 
+# Kafka Connect beside the pipelines: an extra.
+connect_peer() {
+  if ! scripts/connect/fetch.sh >"$logs/connect.log" 2>&1; then
+    step "Kafka Connect could not be had ($logs/connect.log); the benches run without it"
+  fi
+}
+
 # Node for the SDK check: the machine's own, or, where there is none of 18 or newer with npm, a wheel of 60 MB. Debian's npm needs 390
 # packages more. Leaves .cache/node/bin/node, and the words that call npm in `npm`.
 node_runtime() {
@@ -175,7 +182,7 @@ case $want in
     python_packages
     kafka_peers
     clickhouse_engine
-    if [ "$want" = test ]; then go_modules; node_sdks; else bench_packages; flow_collectors; iceberg_sink; apt_packages wrk:/usr/bin/wrk pmacct:/usr/sbin/pmacctd nfdump:/usr/bin/nfcapd rsyslog-kafka:/usr/lib/x86_64-linux-gnu/rsyslog/imkafka.so rsyslog-elasticsearch:/usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so; fi
+    if [ "$want" = test ]; then go_modules; node_sdks; else bench_packages; flow_collectors; iceberg_sink; connect_peer; apt_packages wrk:/usr/bin/wrk pmacct:/usr/sbin/pmacctd nfdump:/usr/bin/nfcapd rsyslog-kafka:/usr/lib/x86_64-linux-gnu/rsyslog/imkafka.so rsyslog-elasticsearch:/usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so; fi
     ;;
   *) fail "unknown target \"$want\"; one of demo, test, bench" ;;
 esac

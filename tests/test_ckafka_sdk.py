@@ -212,10 +212,12 @@ def test_every_action(stream):
     go("ResumeDatahubTask", TaskId=copy)
     wait_status(client, copy, 1)
 
+    # Clusters that don't answer: what is copied is looked at in test_pipeline_ends.py.
+    far = [go("CreateConnectResource", ResourceName=f"far{n}", Type="KAFKA", KafkaConnectParam={
+        "NetworkType": "PUBLIC", "BrokerAddress": f"127.0.0.1:{peers.free_port()}"})["ResourceId"] for n in range(2)]
     for action in ("CreateMetaSyncDatahubTask", "CreateMetaAndDataSyncDatahubTask", "CreateMetaDataAndOffsetSyncDatahubTask"):
-        # Apart from the first, syncs of a cluster to itself need another name for the topics.
         more = {} if action == "CreateMetaSyncDatahubTask" else {"TopicList": [out], "Prefix": action, "Separator": "-"}
-        sync = go(action, TaskName=action, SourceResourceId="ckafka-other", TargetResourceId=connection, **more)["TaskId"]
+        sync = go(action, TaskName=action, SourceResourceId=far[0], TargetResourceId=far[1], **more)["TaskId"]
         wait_status(client, sync, 1)
         go("DeleteDatahubTask", TaskId=sync)
         wait_status(client, sync, 3)

@@ -44,6 +44,9 @@ def tccli(wharf, tmp_path):
 
 def test_topics_and_messages_from_the_command_line(tccli):
     assert tccli("CreateDatahubTopic", Name=NAME, PartitionNum="1", RetentionMs="3600000")["Result"]["TopicName"] == NAME
+    assert tccli("ModifyDatahubTopic", Name=NAME, RetentionMs="7200000")["Result"]["ReturnCode"] == "0"
+    assert tccli("DescribeDatahubTopic", Name=NAME)["Result"]["RetentionMs"] == 7_200_000
+    assert tccli("DescribeDatahubTopics", SearchWord=NAME)["Result"]["TotalCount"] == 1
     made = tccli("CreateDatahubTask", TaskName="push", TaskType="SOURCE", SourceResource={"Type": "HTTP"},
                  TargetResource={"Type": "TOPIC", "TopicParam": {"Resource": NAME}})["Result"]
     running = lambda: tccli("DescribeDatahubTask", TaskId=made["TaskId"])["Result"]["Status"] == 1
@@ -53,6 +56,10 @@ def test_topics_and_messages_from_the_command_line(tccli):
     assert tccli("FetchDatahubMessageByOffset", Name=NAME, Partition="0", Offset="0")["Result"]["Value"] == "hello"
     assert len(tccli("FetchLatestDatahubMessageList", Name=NAME, Partition="0")["Result"]) == 1
     assert tccli("DescribeDatahubTasks", SourceType="HTTP")["Result"]["TotalCount"] == 1
+    assert "TopicList" in tccli("DescribeDatahubGroupOffsets", Name=NAME, Group="nobody")["Result"]
+    tccli("ModifyDatahubTask", TaskId=made["TaskId"], TaskName="renamed")
+    tccli("RestartDatahubTask", TaskId=made["TaskId"])
+    peers.wait_until("the task again", running, 60)
     tccli("PauseDatahubTask", TaskId=made["TaskId"])
     with pytest.raises(Refused, match="OperationDenied.ResourceTaskPaused"):
         tccli("SendMessage", DataHubId=made["DatahubId"], Message=[{"Body": "x"}])
@@ -63,6 +70,15 @@ def test_topics_and_messages_from_the_command_line(tccli):
     gone = lambda: tccli("DescribeDatahubTask", TaskId=made["TaskId"])["Result"]["Status"] == 3
     peers.wait_until("the end of the task", gone, 60)
     assert tccli("DeleteDatahubTopic", Name=NAME)["Result"]["ReturnCode"] == "0"
+
+
+def test_syncs_from_the_command_line(tccli):
+    """Both clusters have names only: that nobody answers there is for the task to say."""
+    here, there = (tccli("CreateConnectResource", ResourceName=name, Type="KAFKA", KafkaConnectParam={
+        "NetworkType": "PUBLIC", "BrokerAddress": f"127.0.0.1:{peers.free_port()}"})["Result"]["ResourceId"] for name in ("near", "far"))
+    for action in ("CreateMetaSyncDatahubTask", "CreateMetaAndDataSyncDatahubTask", "CreateMetaDataAndOffsetSyncDatahubTask"):
+        id = tccli(action, TaskName=action, SourceResourceId=there, TargetResourceId=here)["Result"]["TaskId"]
+        tccli("DeleteDatahubTask", TaskId=id)
 
 
 def test_connections_from_the_command_line(tccli):

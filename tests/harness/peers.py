@@ -254,6 +254,13 @@ class Postgres:
         subprocess.run(command, check=True, capture_output=True)
         return f"postgres://postgres@127.0.0.1:{self.port}/{name}"
 
+    def sql(self, database: str, *texts: str) -> str:
+        """Runs each text by itself; returns what the last one printed."""
+        command = [self.bindir / "psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", database]
+        for text in texts:
+            done = subprocess.run([*command, "-c", text], check=True, capture_output=True, text=True).stdout.strip()
+        return done
+
     def stop(self):
         # The postmaster itself must hear it: killed by force it leaves shared memory behind, and runuser passes nothing on.
         try:
@@ -261,5 +268,40 @@ class Postgres:
             self.process.wait(15)
         except (OSError, ValueError, subprocess.TimeoutExpired):
             pass
+        end(self.process)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class MariaDb:
+    """A private MariaDB with a database `wharf` and a user of that name. `options` are more flags of its daemon."""
+
+    password = "s3cret-w0rd"
+
+    def __init__(self, *options: str):
+        daemon = binary("WHARF_TEST_MARIADBD", "/usr/sbin/mariadbd")
+        self.directory = Path(tempfile.mkdtemp(prefix="wharf-my-"))
+        self.log, self.port, self.process = self.directory / "log", free_port(), None
+        as_root = ["--user=root"] if os.geteuid() == 0 else []
+        made = subprocess.run(
+            ["mariadb-install-db", "--no-defaults", f"--datadir={self.directory}/data", "--auth-root-authentication-method=normal", "--skip-test-db", *as_root],
+            capture_output=True, text=True,
+        )
+        if made.returncode != 0:
+            raise Missing(f"mariadb-install-db failed: {made.stderr.strip()[-300:]}")
+        self.process = spawn(
+            [daemon, "--no-defaults", f"--datadir={self.directory}/data", f"--socket={self.directory}/s.sock", f"--port={self.port}",
+             f"--pid-file={self.directory}/pid", "--bind-address=127.0.0.1", "--skip-log-bin", "--innodb-buffer-pool-size=64M",
+             "--innodb-flush-log-at-trx-commit=0", *as_root, *options],
+            self.log, cwd="/",
+        )
+        wait_until("MariaDB", lambda: self.sql("SELECT 1", "") == "1", 60, self.process, self.log)
+        self.sql("CREATE DATABASE wharf CHARACTER SET utf8mb4", "")
+        self.sql(f"CREATE USER wharf@'%' IDENTIFIED BY '{self.password}'; GRANT ALL ON *.* TO wharf@'%'", "")
+
+    def sql(self, text: str, database: str = "wharf") -> str:
+        command = ["mariadb", "--no-defaults", "--user=root", f"--socket={self.directory}/s.sock", "--batch", "--skip-column-names", "-e", text]
+        return subprocess.run([*command, *filter(None, [database])], check=True, capture_output=True, text=True).stdout.strip()
+
+    def stop(self):
         end(self.process)
         shutil.rmtree(self.directory, ignore_errors=True)

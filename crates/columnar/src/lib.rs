@@ -28,7 +28,7 @@ mod parquet;
 mod value;
 
 pub use arrow_array::RecordBatch;
-pub use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+pub use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 
 pub use avro::{SchemaError, avro_schema};
 pub use decode::{Decoder, Format, Meta, MetaColumns, Options, Record, Unknown};

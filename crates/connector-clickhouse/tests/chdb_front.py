@@ -39,9 +39,10 @@ class Front(BaseHTTPRequestHandler):
             drops = int(words["n"])
             return self.answer(200, b"")
         sql = words.pop("query", "")
-        settings = ", ".join(f"{k} = '{v}'" for k, v in words.items() if k != "wait_end_of_query")
+        settings = ", ".join(f"{k} = '{v}'" for k, v in words.items() if k not in ("wait_end_of_query", "database"))
         if sql.startswith("INSERT"):
-            sql = sql.replace(" FORMAT ", f" SETTINGS {settings} FORMAT ", 1) + "\n" + body.decode()
+            settings = f" SETTINGS {settings}" if settings else ""
+            sql = sql.replace(" FORMAT ", f"{settings} FORMAT ", 1) + "\n" + body.decode()
         else:
             sql = body.decode()
         with lock:

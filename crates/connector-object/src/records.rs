@@ -20,7 +20,8 @@
 //! stay). A tombstone is `null`. CSV: the values of the top-level fields, nested ones as JSON text; in the order of `columns`, or of the
 //! record where none are given; what is no JSON object goes in as it is. `header` (with `columns` only) begins each object with the names.
 //! `source_format: debezium` takes `after`; a delete is its `before` (or its key) with a further field `"__deleted": "true"`, and the tombstone
-//! behind a delete is skipped. Nothing is ever refused. Order: within a split, of position. Compressed objects are made of gzip
+//! behind a delete is skipped. Parquet (`format: parquet`): columns that are learnt from the records, and one for records that fit none
+//! ([`learnt`]). Nothing is ever refused. Order: within a split, of position. Compressed objects are made of gzip
 //! members or zstd frames of about 1 MiB, which every reader takes as one stream.
 //!
 //! **Memory.** Open objects hold only what is not sent: parts go out when they have 5 MiB. What is buffered or on its way is under leases of
@@ -33,9 +34,11 @@
 mod dump;
 mod errors;
 mod format;
+mod learnt;
 mod naming;
 mod object;
 mod options;
+mod parquet;
 mod pointer;
 mod sink;
 mod store;

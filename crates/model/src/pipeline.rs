@@ -312,6 +312,12 @@ pub struct DeadLetter {
     pub status: DeadStatus,
 }
 
+impl DeadLetter {
+    /// The kind of a letter whose record was too large to be kept: it has no key, value and headers, and can't be replayed. The
+    /// record still lies at its position for as long as the topic keeps it.
+    pub const WITHOUT_CONTENT: &str = "content-not-kept";
+}
+
 /// A topic that was made through the products' API, with what they know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DipTopic {

@@ -317,7 +317,8 @@ impl Store {
         Ok((rows.iter().map(letter).collect::<Result<_>>()?, u64::try_from(total).unwrap_or(0)))
     }
 
-    /// Puts waiting letters of one pipeline into the line of replays, in order of position. Returns how many.
+    /// Puts waiting letters of one pipeline into the line of replays, in order of position, but not those that were kept without their
+    /// content. Returns how many.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` when the pipeline is deleted or is being so; `Limit` when more than 1,000 ids are named.
@@ -333,13 +334,13 @@ impl Store {
             DeadFilter { status: Some(DeadStatus::Waiting), pipeline: Some(id.clone()), ..filter.clone() };
         let (text, mut values) = waiting.conditions().parts()?;
         values.push(Value::from(id.as_str()));
-        let me = values.len();
+        let (me, bare) = (values.len(), DeadLetter::WITHOUT_CONTENT);
         let sql = format!(
             "UPDATE dead_letters SET status = 'replaying', turn = n.turn FROM (\
                 SELECT d.topic, d.part, d.at_offset, d.sub, \
                 (SELECT s.turn FROM pipeline_state s WHERE s.pipeline = ${me}) \
                 + ROW_NUMBER() OVER (ORDER BY d.topic, d.part, d.at_offset, d.sub) AS turn \
-                FROM dead_letters d{text}) n \
+                FROM dead_letters d{text} AND d.kind <> '{bare}') n \
              WHERE dead_letters.pipeline = ${me} AND dead_letters.topic = n.topic AND dead_letters.part = n.part \
              AND dead_letters.at_offset = n.at_offset AND dead_letters.sub = n.sub"
         );

@@ -33,5 +33,7 @@ pub const REGION: &str = "Region";
 pub const BUCKET: &str = "bucket";
 /// The same: in front of the objects' names.
 pub const PREFIX: &str = "prefix";
+/// The same: what objects are made of (`json`, `csv`, `parquet`).
+pub const FORMAT: &str = "format";
 /// The same: the index.
 pub const INDEX: &str = "index";

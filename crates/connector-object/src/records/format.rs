@@ -3,6 +3,7 @@
 //! JSON passes through: a copy and a look for newlines is all that a record costs. Only CSV and change records are parsed, and those one
 //! level deep: values stay the text that they were, so numbers keep their digits.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use connector::records::RecordRef;
@@ -17,6 +18,8 @@ pub(super) enum Shape {
     Json,
     /// The values of these columns, or of all fields where there are none.
     Csv { columns: Vec<String>, header: bool },
+    /// No line: columns of a Parquet file ([`super::learnt`]).
+    Parquet,
 }
 
 /// How records become lines.
@@ -45,11 +48,16 @@ impl Format {
 
     /// Appends a record.
     pub(super) fn push(&self, out: &mut Vec<u8>, record: &RecordRef<'_>) {
-        let changed = record.value.filter(|_| self.debezium).and_then(|v| change(v, record.key));
-        match changed {
-            Some(Change::After(text)) => self.line(out, Some(text.as_bytes())),
-            Some(Change::Deleted(text)) => self.line(out, Some(text.as_bytes())),
-            None => self.line(out, record.value),
+        self.line(out, self.value(record).as_deref());
+    }
+
+    /// What is written of a record: its value, or the row that it tells of.
+    pub(super) fn value<'r>(&self, record: &RecordRef<'r>) -> Option<Cow<'r, [u8]>> {
+        let value = record.value?;
+        match self.debezium.then(|| change(value, record.key)).flatten() {
+            Some(Change::After(text)) => Some(Cow::Borrowed(text.as_bytes())),
+            Some(Change::Deleted(text)) => Some(Cow::Owned(text.into_bytes())),
+            None => Some(Cow::Borrowed(value)),
         }
     }
 
@@ -57,7 +65,7 @@ impl Format {
         match (&self.shape, value) {
             (Shape::Json, None) => out.extend_from_slice(b"null"),
             (Shape::Json, Some(v)) => json(out, v),
-            (Shape::Csv { .. }, None) => {}
+            (Shape::Csv { .. }, None) | (Shape::Parquet, _) => {}
             (Shape::Csv { columns, .. }, Some(v)) => csv(out, v, columns),
         }
         out.push(b'\n');

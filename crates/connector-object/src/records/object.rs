@@ -4,11 +4,14 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use connector::Result;
 use connector::records::Mark;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::FutureExt as _;
 use runtime::{ByteBudget, Lease};
+
+use super::parquet::ParquetFile;
 
 /// gzip members and zstd frames hold about this many bytes of text.
 const MEMBER: usize = 1024 * 1024;
@@ -89,6 +92,8 @@ pub(super) struct Open {
     packed: Vec<u8>,
     packing: Packing,
     sent: u64,
+    /// Instead of lines.
+    pub(super) columns: Option<Box<ParquetFile>>,
 }
 
 impl Open {
@@ -101,6 +106,7 @@ impl Open {
             packed: Vec::new(),
             packing,
             sent: 0,
+            columns: None,
         }
     }
 
@@ -125,19 +131,30 @@ impl Open {
         self.text.clear();
     }
 
+    /// Ends the object: all that is left of it is ready then.
+    pub(super) fn end(&mut self) -> Result<()> {
+        self.pack(true);
+        self.columns.as_mut().map_or(Ok(()), |c| c.end())
+    }
+
     /// Bytes of the object so far, as stored.
     pub(super) fn size(&self) -> u64 {
-        self.sent + self.ready() as u64
+        self.columns.as_ref().map_or_else(|| self.sent + self.ready() as u64, |c| c.size() as u64)
     }
 
     /// Bytes that could be sent.
     pub(super) fn ready(&self) -> usize {
-        if self.packing == Packing::None { self.text.len() } else { self.packed.len() }
+        match (&self.columns, self.packing) {
+            (Some(columns), _) => columns.ready(),
+            (None, Packing::None) => self.text.len(),
+            (None, _) => self.packed.len(),
+        }
     }
 
     /// Bytes of memory.
     pub(super) fn held(&self) -> u64 {
-        (self.text.capacity() + self.packed.capacity()) as u64
+        let columns = self.columns.as_ref().map_or(0, |c| c.held());
+        (self.text.capacity() + self.packed.capacity() + columns) as u64
     }
 
     /// Compresses to make room. False: there is little to be won.
@@ -152,6 +169,9 @@ impl Open {
 
     /// Takes out what is ready to be sent.
     pub(super) fn take(&mut self) -> Bytes {
+        if let Some(columns) = &mut self.columns {
+            return columns.take();
+        }
         let bytes =
             std::mem::take(if self.packing == Packing::None { &mut self.text } else { &mut self.packed });
         self.sent += bytes.len() as u64;

@@ -190,26 +190,10 @@ fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
     if storage_class.as_ref().is_some_and(|s| s.len() > 64 || !s.bytes().all(|b| b.is_ascii_graphic())) {
         bad.push(problem("storage_class", "must be a word of at most 64 characters"));
     }
-    let packing = match raw.compression.as_deref() {
-        None | Some("none") => Packing::None,
-        Some("gzip") => Packing::Gzip,
-        Some("zstd") => Packing::Zstd,
-        Some(_) => {
-            bad.push(problem("compression", "must be none, gzip or zstd"));
-            Packing::None
-        }
-    };
     let debezium = choice(&mut bad, "source_format", raw.source_format.as_deref(), ["json", "debezium"]);
-    let csv = choice(&mut bad, "format", Some(&raw.format), ["json", "csv"]);
-    let shape = shape(&mut bad, csv, raw.columns, raw.header);
-    let (extension, content_type) = match (csv, packing) {
-        (true, Packing::None) => ("csv", "text/csv"),
-        (true, Packing::Gzip) => ("csv.gz", "application/gzip"),
-        (true, Packing::Zstd) => ("csv.zst", "application/zstd"),
-        (false, Packing::None) => ("json", "application/x-ndjson"),
-        (false, Packing::Gzip) => ("json.gz", "application/gzip"),
-        (false, Packing::Zstd) => ("json.zst", "application/zstd"),
-    };
+    let shape = shape(&mut bad, &raw.format, raw.columns, raw.header);
+    let packing = packing(&mut bad, raw.compression.as_deref(), shape == Shape::Parquet);
+    let (extension, content_type) = stored_as(&shape, packing);
     let naming = Naming { prefix: raw.prefix.into(), directories, offset_s: raw.utc_offset_s, extension };
     let storage_class = storage_class.map(Into::into);
     let plan = Plan {
@@ -245,7 +229,8 @@ pub(super) fn check_place(bad: &mut Vec<Problem>, bucket: &str, prefix: &str) {
     }
 }
 
-fn shape(bad: &mut Vec<Problem>, csv: bool, columns: Vec<String>, header: bool) -> Shape {
+fn shape(bad: &mut Vec<Problem>, word: &str, columns: Vec<String>, header: bool) -> Shape {
+    let csv = word == "csv";
     if !csv && (header || !columns.is_empty()) {
         bad.push(problem("columns", "columns and header belong to csv"));
     } else if header && columns.is_empty() {
@@ -253,7 +238,43 @@ fn shape(bad: &mut Vec<Problem>, csv: bool, columns: Vec<String>, header: bool) 
     } else if columns.len() > 4096 {
         bad.push(problem("columns", "must be at most 4096"));
     }
-    if csv { Shape::Csv { columns, header } } else { Shape::Json }
+    match word {
+        "json" => Shape::Json,
+        "csv" => Shape::Csv { columns, header },
+        "parquet" => Shape::Parquet,
+        _ => {
+            bad.push(problem("format", "must be json, csv or parquet"));
+            Shape::Json
+        }
+    }
+}
+
+/// How objects are compressed. A Parquet file does it itself, with zstd where nothing is said.
+fn packing(bad: &mut Vec<Problem>, word: Option<&str>, parquet: bool) -> Packing {
+    match word {
+        None if parquet => Packing::Zstd,
+        None | Some("none") => Packing::None,
+        Some("gzip") if !parquet => Packing::Gzip,
+        Some("zstd") => Packing::Zstd,
+        Some(_) => {
+            let known = if parquet { "must be none or zstd" } else { "must be none, gzip or zstd" };
+            bad.push(problem("compression", known));
+            Packing::None
+        }
+    }
+}
+
+/// Extension and type of objects.
+fn stored_as(shape: &Shape, packing: Packing) -> (&'static str, &'static str) {
+    match (shape, packing) {
+        (Shape::Parquet, _) => ("parquet", "application/vnd.apache.parquet"),
+        (Shape::Csv { .. }, Packing::None) => ("csv", "text/csv"),
+        (Shape::Csv { .. }, Packing::Gzip) => ("csv.gz", "application/gzip"),
+        (Shape::Csv { .. }, Packing::Zstd) => ("csv.zst", "application/zstd"),
+        (Shape::Json, Packing::None) => ("json", "application/x-ndjson"),
+        (Shape::Json, Packing::Gzip) => ("json.gz", "application/gzip"),
+        (Shape::Json, Packing::Zstd) => ("json.zst", "application/zstd"),
+    }
 }
 
 /// True for the second of two words.
@@ -279,6 +300,9 @@ mod tests {
         assert_eq!(fields.len(), 11, "{fields:?}");
         assert_eq!(check_sink(r#"{"bucket":"bkt","format":"json"}"#), []);
         assert!(!check_sink(r#"{"bucket":"bkt","format":"json","other":1}"#).is_empty());
+        assert_eq!(check_sink(r#"{"bucket":"bkt","format":"parquet","compression":"none"}"#), []);
+        let bad = r#"{"bucket":"bkt","format":"parquet","compression":"gzip","columns":["a"]}"#;
+        assert_eq!(check_sink(bad).len(), 2);
         assert_eq!(check_connection(r#"{"url":"http://h:1","access_key_id":"A"}"#), []);
         assert_eq!(check_connection(r#"{"url":"ftp://h","region":"a b"}"#).len(), 2);
     }

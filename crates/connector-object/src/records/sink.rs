@@ -12,8 +12,11 @@ use connector::records::{
 use connector::{Error, ErrorKind, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::object::{MIN_PART, Open, Room};
+use super::format::Shape;
+use super::learnt::Learnt;
+use super::object::{MIN_PART, Open, Packing, Room};
 use super::options::{self, Plan};
+use super::parquet::ParquetFile;
 use super::pointer::Pointer;
 use super::store::Store;
 use super::writer::{Job, Shared, Writer};
@@ -76,6 +79,8 @@ pub fn sink(endpoint: &Endpoint, context: &Context, host: SharedHost) -> Result<
 struct State {
     writer: Writer,
     open: Option<Open>,
+    /// The columns of the split's records, where objects have some.
+    learnt: Option<Box<Learnt>>,
 }
 
 struct BucketSink {
@@ -154,13 +159,53 @@ impl BucketSink {
         Ok(account)
     }
 
+    /// Adds a unit's records to the split's open Parquet file; returns the account of them. Where they need other columns than the
+    /// file has, that one is completed first.
+    async fn append_rows(&mut self, unit: &Unit, begun_us: i64) -> Result<Account> {
+        let split = unit.batch.split();
+        let (mut values, mut first, mut account) = (Vec::new(), None, Account::default());
+        for (i, record) in unit.batch.iter().enumerate() {
+            let weight = unit.weight(i);
+            if !self.plan.format.writes(&record) {
+                account.add(Account::SKIPPED, 1, weight);
+                continue;
+            }
+            first.get_or_insert((record.offset, record.timestamp_ms));
+            values.push(self.plan.format.value(&record));
+            account.add(Account::WRITTEN, 1, weight);
+        }
+        let Some((at, ms)) = first else { return Ok(account) };
+        let state = self.splits.get_mut(split).ok_or_else(|| not_open(split))?;
+        let learnt = state.learnt.as_mut().ok_or_else(|| not_open(split))?;
+        let (rows, changed) = learnt.rows(&values)?;
+        let schema = learnt.schema();
+        if changed {
+            self.advance(split, true).await?;
+        }
+        let state = self.splits.get_mut(split).ok_or_else(|| not_open(split))?;
+        let open = state.open.get_or_insert_with(|| {
+            let key = self.plan.naming.object(&self.context.pipeline, split, at, ms);
+            Open::new(key, begun_us, Packing::None)
+        });
+        let compression = match self.plan.packing {
+            Packing::None => columnar::Compression::None,
+            _ => columnar::Compression::Zstd,
+        };
+        let file = match open.columns.take() {
+            Some(file) => file,
+            None => Box::new(ParquetFile::new(schema, compression)?),
+        };
+        open.columns.insert(file).write(&rows)?;
+        Ok(account)
+    }
+
     /// Sends what a split has ready, and completes its object if that is due.
     async fn advance(&mut self, split: &Split, finish: bool) -> Result<()> {
         let Some(state) = self.splits.get_mut(split) else { return Ok(()) };
         let Some(open) = &mut state.open else { return Ok(()) };
         open.pack(finish);
         if finish || open.size() >= self.plan.max_bytes {
-            open.pack(true);
+            open.end()?;
             let bytes = open.take();
             let (key, mark) = (open.key.clone(), open.mark);
             state.open = None;
@@ -236,7 +281,11 @@ impl RecordSink for BucketSink {
             let Some(pointer) = self.taken.remove(split) else { return Err(not_open(split)) };
             self.books.open(split.clone(), *mark);
             let writer = Writer::start(&self.shared, split.clone(), pointer, *mark);
-            self.splits.insert(split.clone(), State { writer, open: None });
+            let learnt = match self.plan.format.shape {
+                Shape::Parquet => Some(Box::new(Learnt::new()?)),
+                _ => None,
+            };
+            self.splits.insert(split.clone(), State { writer, open: None, learnt });
         }
         Ok(())
     }
@@ -252,7 +301,11 @@ impl RecordSink for BucketSink {
 
     async fn write(&mut self, unit: Unit) -> Result<()> {
         self.shared.check()?;
-        let account = self.append(&unit, self.context.clock.now().0)?;
+        let now = self.context.clock.now().0;
+        let account = match self.plan.format.shape {
+            Shape::Parquet => self.append_rows(&unit, now).await?,
+            _ => self.append(&unit, now)?,
+        };
         let split = unit.batch.split();
         let mark = self.books.after(&unit, &account);
         self.books.settle(split, mark);

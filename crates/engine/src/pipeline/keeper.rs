@@ -1,7 +1,8 @@
 //! Keeping records aside: at the desk, and, where the pipeline says so, in a topic.
 //!
 //! A letter is the original record to the byte, whatever the transform made of it. The desk keeps one letter for a position, so
-//! keeping it again after a crash changes nothing; a copy in a topic may come twice. Both are durable when [`Keeper::keep`] returns.
+//! keeping it again after a crash changes nothing; a copy in a topic may come twice. A record larger than [`MAX_CONTENT`] is kept without its
+//! content: position, size and reason say where it lies and why. Both are durable when [`Keeper::keep`] returns.
 //! Ends for copies are without transactions: two keepers of one lane would fence each other with them.
 
 use std::rc::Rc;
@@ -10,7 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connector::records::{
-    Batch, BatchBuilder, Context, Host, Mark, RecordRef, RecordSink, Refused, Ruling, SharedHost, Split, Unit,
+    Batch, BatchBuilder, Context, Headers, Host, Mark, RecordRef, RecordSink, Refused, Ruling, SharedHost,
+    Split, Unit,
 };
 use connector::{Error, ErrorKind, Result};
 use model::{DeadLetter, DeadStatus, OnFailure, PipelineEnd, Stage, Timestamp};
@@ -22,6 +24,10 @@ use super::{DeadDesk, Ends, Trouble};
 
 /// Letters that go to the desk at once.
 const AT_ONCE: usize = 256;
+/// Bytes of them, about.
+const BYTES_AT_ONCE: u64 = 8 << 20;
+/// Bytes of key, value and headers that a letter may have: a desk in a database is no place for more.
+const MAX_CONTENT: u64 = 16 << 20;
 /// Times that keeping is tried, at least and at most.
 const TRIES: (u32, u32) = (3, 20);
 /// Pause between, at least and at most.
@@ -66,6 +72,13 @@ impl Keeper {
     pub fn letter(&self, split: &Split, original: &RecordRef<'_>, sub: u32, why: (&str, &str)) -> DeadLetter {
         let (kind, reason) = why;
         let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
+        let size = original.weight();
+        if size > MAX_CONTENT {
+            let reason =
+                format!("{size} bytes, not kept (a dead letter has {MAX_CONTENT} at most); {kind}: {reason}");
+            let bare = RecordRef { key: None, value: None, headers: Headers::none(), ..*original };
+            return self.letter(split, &bare, sub, (DeadLetter::WITHOUT_CONTENT, &reason));
+        }
         DeadLetter {
             pipeline: self.clerk.id.clone(),
             topic: split.source_topic().to_owned(),
@@ -89,7 +102,7 @@ impl Keeper {
     /// # Errors
     /// When they can't be made durable.
     pub async fn keep(&self, letters: Vec<DeadLetter>) -> Result<()> {
-        for chunk in letters.chunks(AT_ONCE) {
+        for chunk in chunks(&letters) {
             for left in (0..self.tries).rev() {
                 match self.once(chunk).await {
                     Ok(()) => break,
@@ -111,6 +124,25 @@ impl Keeper {
         let kept = self.clerk.at_home(async move { desk.keep(&id, attempt, letters).await });
         kept.await.map_err(|t: Trouble| clerk::error("dead letters can't be kept", t))
     }
+}
+
+/// Letters in groups that are kept at once.
+fn chunks(letters: &[DeadLetter]) -> impl Iterator<Item = &[DeadLetter]> {
+    let mut rest = letters;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let mut n = 0;
+        for l in rest.iter().take(AT_ONCE) {
+            bytes += [&l.key, &l.value].into_iter().flatten().map(|b| b.len() as u64).sum::<u64>();
+            if n > 0 && bytes > BYTES_AT_ONCE {
+                break;
+            }
+            n += 1;
+        }
+        let (chunk, left) = rest.split_at(n);
+        rest = left;
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
 
 /// Copies of letters on their way to a topic.
@@ -156,7 +188,7 @@ fn copies_of(letters: &[DeadLetter]) -> Option<Batch> {
             timestamp_ms: l.timestamp_ms,
             key: l.key.as_deref(),
             value: l.value.as_deref(),
-            headers: connector::records::Headers::none(),
+            headers: Headers::none(),
         };
         let stage = if l.stage == Stage::Transform { "transform" } else { "sink" };
         let notes: [(&str, &str); 8] = [

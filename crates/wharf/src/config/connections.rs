@@ -160,6 +160,12 @@ fn bucket(s: &mut Section<'_, '_, '_>, config: &mut ConnectionConfig) {
     if let Some(prefix) = s.text("prefix") {
         config.attributes.push(("prefix", prefix));
     }
+    if let Some(format) = s.text("format") {
+        if !matches!(format.as_str(), "json" | "csv" | "parquet") {
+            s.problem("format", "must be json, csv or parquet");
+        }
+        config.attributes.push(("format", format));
+    }
 }
 
 /// Without a `uri`, the server's own catalogue (and its warehouse, unless another one is named).
@@ -204,7 +210,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let text = "[[connection]]\nid='a b'\nkind='kafka'\n[[connection]]\nid='x'\nkind='spark'\nbootstrap='h:1'\n\
-                    [[connection]]\nid='y'\nkind='bucket'\npassword='p'\n[streams]\nlanes=99\ntopics='z'\n";
+                    [[connection]]\nid='y'\nkind='bucket'\nformat='orc'\npassword='p'\n[streams]\nlanes=99\ntopics='z'\n";
         let problems = check(text, Path::new("/etc")).unwrap_err();
         let keys: Vec<&str> = problems.iter().map(|p| p.key.as_str()).collect();
         for want in [
@@ -212,6 +218,7 @@ mod tests {
             "connection[0].bootstrap",
             "connection[1].kind",
             "connection[2].object_store",
+            "connection[2].format",
             "connection[2].password",
             "streams.lanes",
             "streams.topics",

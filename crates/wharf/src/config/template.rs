@@ -136,6 +136,7 @@ embedded = true
 # kind = "bucket"
 # object_store = "minio"
 # bucket = "events"
+# format = "json"                  # "csv", "parquet"
 # [[connection]]
 # id = "lake"
 # kind = "iceberg"                  # an Iceberg catalogue; without a uri the server's own, under data_dir/lakehouse

@@ -19,6 +19,9 @@ const HOUR: u64 = 3_600;
 /// The product's zone where the request names none: Beijing's.
 const BEIJING: i32 = 28_800;
 
+/// What objects are made of: the product's formats, and Parquet.
+pub const FORMATS: &[&str] = &["json", "csv", "parquet"];
+
 /// `COS` as a destination. Everything is written as it is, so there is nothing to refuse.
 ///
 /// # Errors
@@ -50,7 +53,7 @@ fn options(p: &Params<'_>, at: &str) -> Result<Map<String, Value>, Fault> {
     put(&mut options, "max_bytes", mb.map(|n| n * MB));
     let hours = ranged(p, "AggregateInterval", (0, MAX_HOURS), fault::VALUE)?.filter(|n| *n > 0);
     put(&mut options, "max_seconds", hours.map(|n| n * HOUR));
-    options.insert("format".to_owned(), one_of(p, at, "FormatOutputType", &["json", "csv"])?.into());
+    options.insert("format".to_owned(), one_of(p, at, "FormatOutputType", FORMATS)?.into());
     let source = one_of(p, at, "SourceDataFormat", &["JSON", "Debezium"])?;
     options.insert("source_format".to_owned(), source.to_ascii_lowercase().into());
     Ok(options)
@@ -78,6 +81,8 @@ mod tests {
             json!({"bucket": "b", "prefix": "a/", "directories": "/%Y/%m/%d/%H", "utc_offset_s": -3600,
                 "max_bytes": 2_097_152, "max_seconds": 3600, "format": "csv", "source_format": "debezium"})
         );
+        let extra = json!({"BucketName": "b", "Region": "r", "FormatOutputType": "Parquet"});
+        assert_eq!(read(extra).unwrap()["format"], "parquet");
         for (bad, code) in [
             (json!({"BucketName": "", "Region": "r"}), fault::EMPTY),
             (json!({"BucketName": "b", "Region": ""}), fault::EMPTY),

@@ -3,7 +3,7 @@
 //! The bus names a target (`Resource`) and the function that would carry records there. Here records go to the target
 //! itself. What the target is, the catalogue says: a connection of this name, whose kind decides (bucket, Elasticsearch,
 //! or a function that is called), or else a bucket of an object store. What a request of this family can't say stands in
-//! the attributes of the connection: `bucket`, `prefix` and `index`.
+//! the attributes of the connection: `bucket`, `prefix`, `format` and `index`.
 
 use super::{Resource, Sink, end, place, put};
 use crate::fault;
@@ -125,7 +125,8 @@ fn bucket_options(found: &Connection, at: &str) -> Result<Map<String, Value>, Fa
     let mut options = Map::new();
     options.insert("bucket".to_owned(), bucket.into());
     put(&mut options, "prefix", found.attributes.get(words::PREFIX).map(String::as_str));
-    options.insert("format".to_owned(), "json".into());
+    let format = found.attributes.get(words::FORMAT).map_or("json", String::as_str);
+    options.insert("format".to_owned(), format.into());
     Ok(options)
 }
 

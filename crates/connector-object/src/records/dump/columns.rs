@@ -1,19 +1,16 @@
 //! The content of a Parquet file: rows are gathered in columns, row groups go out when they are full.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use columnar::{
-    Compression, Decoder, Format, Options, ParquetOptions, ParquetWriter, Record, Reject, Schema, Unknown,
-};
+use columnar::{Compression, Decoder, Format, Options, Record, Reject, Schema, Unknown};
 use connector::records::{Batch, Refused};
-use connector::{Error, ErrorKind, Result};
+use connector::{ErrorKind, Result};
+
+use crate::records::parquet::{ParquetFile, broken};
 
 /// Bytes of columns that are gathered before they are encoded.
 const GATHERED: usize = 4 << 20;
-/// Bytes of memory of a row group.
-const ROW_GROUP: usize = 32 << 20;
 
 /// How Parquet files are written.
 #[derive(Debug, Clone)]
@@ -26,35 +23,8 @@ pub(super) struct ColumnsForm {
 /// An open file.
 pub(super) struct Columns {
     decoder: Decoder,
-    writer: Option<ParquetWriter<Shared>>,
-    out: Shared,
+    file: ParquetFile,
     rows: u64,
-}
-
-/// What the writer has put out so far.
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Shared {
-    fn with<T>(&self, f: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.with(|out| out.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "it maps errors")]
-fn broken(e: impl ToString) -> Error {
-    Error::new(ErrorKind::Other, format!("the Parquet file can't be written: {}", e.to_string()))
 }
 
 impl ColumnsForm {
@@ -73,15 +43,9 @@ impl ColumnsForm {
 
 impl Columns {
     pub(super) fn new(form: &ColumnsForm) -> Result<Self> {
-        let (schema, out) = (form.schema.clone(), Shared::default());
-        let decoder = Decoder::new(schema.clone(), &form.options()).map_err(broken)?;
-        let options = ParquetOptions {
-            compression: form.compression,
-            row_group_bytes: ROW_GROUP,
-            ..ParquetOptions::default()
-        };
-        let writer = ParquetWriter::new(out.clone(), schema, &options).map_err(broken)?;
-        Ok(Self { decoder, writer: Some(writer), out, rows: 0 })
+        let decoder = Decoder::new(form.schema.clone(), &form.options()).map_err(broken)?;
+        let file = ParquetFile::new(form.schema.clone(), form.compression)?;
+        Ok(Self { decoder, file, rows: 0 })
     }
 
     /// Appends records; returns those that do not fit the schema.
@@ -119,10 +83,7 @@ impl Columns {
             return Ok(());
         }
         let batch = self.decoder.finish().map_err(broken)?;
-        match &mut self.writer {
-            Some(writer) => writer.write(&batch).map_err(broken),
-            None => Err(broken("it has ended")),
-        }
+        self.file.write(&batch)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -130,23 +91,20 @@ impl Columns {
     }
 
     pub(super) fn ready(&self) -> usize {
-        self.out.with(|out| out.len())
+        self.file.ready()
     }
 
     pub(super) fn held(&self) -> u64 {
-        let open = self.writer.as_ref().map_or(0, ParquetWriter::held);
-        (self.decoder.bytes() + open + self.out.with(|out| out.capacity())) as u64
+        (self.decoder.bytes() + self.file.held()) as u64
     }
 
     pub(super) fn take(&mut self) -> Bytes {
-        self.out.with(std::mem::take).into()
+        self.file.take()
     }
 
     pub(super) fn finish(&mut self) -> Result<Bytes> {
         self.encode()?;
-        if let Some(writer) = self.writer.take() {
-            writer.finish().map_err(broken)?;
-        }
+        self.file.end()?;
         Ok(self.take())
     }
 }
