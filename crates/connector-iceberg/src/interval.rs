@@ -53,8 +53,6 @@ enum Writer {
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     commit: String,
-    /// Folder of the data files.
-    data: String,
     /// The splits, with the marks that the table had for them.
     seats: BTreeMap<String, Option<String>>,
 }
@@ -82,6 +80,11 @@ impl Places {
             },
             staged: staging.is_some(),
         }
+    }
+
+    /// Of a commit's data files; ends in a slash.
+    fn folder(&self, commit: &str) -> String {
+        format!("{}{commit}/", self.data)
     }
 
     fn note(&self, commit: &str) -> String {
@@ -127,7 +130,7 @@ impl Interval {
         seats: &Seats,
     ) -> Result<Self> {
         let metadata = table.metadata();
-        let folder = format!("{}{commit}/", places.data);
+        let folder = places.folder(&commit);
         put_note(files, places, &commit, seats).await?;
         let staged =
             places.staged.then(|| Staged::new(files.clone(), folder.clone(), places.on_its_way(&commit)));
@@ -239,8 +242,7 @@ fn tell(done: Result<()>) {
 
 async fn put_note(files: &Files, places: &Places, commit: &str, seats: &Seats) -> Result<()> {
     let names = seats.iter().map(|(split, seat)| (marks::name(split), seat.clone()));
-    let data = format!("{}{commit}/", places.data);
-    let note = Note { commit: commit.to_owned(), data, seats: names.collect() };
+    let note = Note { commit: commit.to_owned(), seats: names.collect() };
     let text = serde_json::to_vec(&note).map_err(|e| Error::new(ErrorKind::Other, e.to_string()))?;
     files.put(&places.note(commit), Bytes::from(text)).await.map_err(|e| e.context("staging"))
 }
@@ -287,28 +289,31 @@ pub(crate) async fn sweep(
             Err(e) => return Err(e),
         };
         let Ok(note) = serde_json::from_slice::<Note>(&text) else { continue };
-        let named = path.strip_prefix(&places.staging).is_some_and(|p| p == format!("{}.json", note.commit));
-        if !named
-            || Some(note.commit.as_str()) == mine
-            || note.data != format!("{}{}/", places.data, note.commit)
-        {
+        if path != places.note(&note.commit) || !is_name(&note.commit) || Some(note.commit.as_str()) == mine {
             continue;
         }
+        let data = places.folder(&note.commit);
         let landed = marks::find(metadata, &note.commit).is_some();
         if !landed && !is_dead(&note, &known) {
             continue;
         }
-        if landed || is_used(table, &note.data).await? {
+        if landed || is_used(table, &data).await? {
             if places.staged {
                 files.remove_all(&places.on_its_way(&note.commit)).await?;
             }
             files.remove(&path).await?;
         } else {
-            remove(files, places, &note.commit, &note.data).await?;
+            remove(files, places, &note.commit, &data).await?;
             swept += 1;
         }
     }
     Ok(swept)
+}
+
+/// Is it a name as commits have them? With a staging place outside of the table, others can write notes: nothing that they say may lead
+/// anywhere but to a folder of one commit.
+fn is_name(commit: &str) -> bool {
+    matches!(commit.len(), 16 | 32) && commit.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_dead(note: &Note, known: &Marks) -> bool {
