@@ -7,14 +7,14 @@
 //! The staging place is `metadata/staging/` below the table, or what the options say; then the files are written there first and put to
 //! the table's folder right before the commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use columnar::{ParquetOptions, RecordBatch};
 use connector::{Error, ErrorKind, Result};
 use iceberg::arrow::RecordBatchPartitionSplitter;
 use iceberg::io::FileIO;
-use iceberg::spec::{DataFile, DataFileFormat, TableMetadata};
+use iceberg::spec::{DataFile, DataFileFormat, Struct, TableMetadata};
 use iceberg::table::Table;
 use iceberg::writer::base_writer::data_file_writer::{DataFileWriter, DataFileWriterBuilder};
 use iceberg::writer::file_writer::ParquetWriterBuilder;
@@ -106,8 +106,8 @@ pub(crate) struct Interval {
     rolling: Rolling,
     splitter: Option<RecordBatchPartitionSplitter>,
     writer: Writer,
-    /// Partitions that the open writer may have files for.
-    open: usize,
+    /// Partitions that the open writer has files for.
+    open: HashSet<Struct>,
     done: Vec<DataFile>,
     rows: u64,
 }
@@ -153,7 +153,7 @@ impl Interval {
             staged,
             splitter,
             writer: Writer::None,
-            open: 0,
+            open: HashSet::new(),
             done: Vec::new(),
             rows: 0,
         })
@@ -172,22 +172,23 @@ impl Interval {
             return writer.write(batch).await.map_err(failed);
         };
         let parts = splitter.split(&batch).map_err(|e| unwrap(e, "partitions"))?;
-        if self.open + parts.len() > MOST_OPEN {
-            self.end_files().await?;
-        }
-        self.open += parts.len();
-        if let Writer::None = self.writer {
-            self.writer = Writer::Many(Box::new(FanoutWriter::new(Builder::new(self.rolling.clone()))));
-        }
-        let Writer::Many(writer) = &mut self.writer else { return Ok(()) };
         for (key, part) in parts {
+            if self.open.len() >= MOST_OPEN && !self.open.contains(key.data()) {
+                self.end_files().await?;
+            }
+            self.open.insert(key.data().clone());
+            if let Writer::None = self.writer {
+                self.writer = Writer::Many(Box::new(FanoutWriter::new(Builder::new(self.rolling.clone()))));
+            }
+            let Writer::Many(writer) = &mut self.writer else { return Ok(()) };
             writer.write(key, part).await.map_err(failed)?;
         }
         Ok(())
     }
+
     /// Ends the open files.
     async fn end_files(&mut self) -> Result<()> {
-        self.open = 0;
+        self.open.clear();
         let ended = match std::mem::replace(&mut self.writer, Writer::None) {
             Writer::None => return Ok(()),
             Writer::One(mut writer) => writer.close().await,
@@ -323,7 +324,7 @@ fn is_dead(note: &Note, known: &Marks) -> bool {
 /// Does any snapshot hold a file below this folder? Its own one may have been expired since.
 async fn is_used(table: &Table, folder: &str) -> Result<bool> {
     let failed = |e| unwrap(e, "read the table's manifests");
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for snapshot in table.metadata().snapshots() {
         let list = table.manifest_list_reader(snapshot).load().await.map_err(failed)?;
         for manifest in list.entries() {
