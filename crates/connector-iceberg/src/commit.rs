@@ -109,9 +109,12 @@ impl Job<'_> {
                 return Ok(());
             }
             if let Some(split) = rival(loaded.metadata(), self.pipeline, self.seats) {
-                // The table has moved on from what any attempt was for.
-                self.clear(&leftovers, None).await;
-                return Err(Lost::Never(fenced(&split)));
+                // The table has moved on from what any attempt was for. But one whose answer was lost may have landed, and another owner
+                // gone on from its marks, and its snapshot been expired since: then later snapshots hold its files.
+                if !open {
+                    self.clear(&leftovers, None).await;
+                }
+                return Err(lost(open, fenced(&split)));
             }
             let id = Uuid::from_bytes(self.random.bytes());
             leftovers.push(Attempt::new(&loaded, id));
