@@ -12,6 +12,7 @@ use connector::records::{
 use connector::{Error, ErrorKind, Result};
 use iceberg::table::Table;
 use runtime::Lease;
+use table::beyond_help;
 
 use crate::catalogue::Catalogue;
 use crate::commit::{Job, Lost, Seats};
@@ -127,6 +128,7 @@ impl IcebergSink {
     /// Reads a unit's records into its split's columns.
     fn take(&mut self, unit: &Unit, hopeless: &HashMap<usize, String>) -> Result<Took> {
         let split = unit.batch.split();
+        let target = self.target.as_ref();
         let Some(line) = self.lines.get_mut(split) else { return Err(not_open(split)) };
         let before = line.decoder.len();
         let mut refused = Vec::new();
@@ -144,13 +146,15 @@ impl IcebergSink {
             };
             match line.decoder.push(&record) {
                 Ok(()) => {}
-                Err(Reject::Drift(changes)) => match hopeless.get(&index) {
-                    Some(why) => refuse(index, why.clone()),
-                    None => {
-                        line.decoder.rewind(before);
-                        return Ok(Took::Drift(index, changes));
+                Err(Reject::Drift(changes)) => {
+                    match hopeless.get(&index).cloned().or_else(|| beyond_help(target, &changes)) {
+                        Some(why) => refuse(index, why),
+                        None => {
+                            line.decoder.rewind(before);
+                            return Ok(Took::Drift(index, changes));
+                        }
                     }
-                },
+                }
                 Err(bad) => refuse(index, RowError::from(bad).to_string()),
             }
         }
