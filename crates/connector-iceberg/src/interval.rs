@@ -25,7 +25,7 @@ use iceberg::writer::partitioning::fanout_writer::FanoutWriter;
 use iceberg::writer::{IcebergWriter as _, IcebergWriterBuilder as _};
 use serde::{Deserialize, Serialize};
 
-use crate::commit::Seats;
+use crate::commit::{self, Seats};
 use crate::fault::unwrap;
 use crate::files::{Files, Staged};
 use crate::marks::{self, Marks};
@@ -290,15 +290,22 @@ pub(crate) async fn sweep(
             Err(e) => return Err(e),
         };
         let Ok(note) = serde_json::from_slice::<Note>(&text) else { continue };
-        if path != places.note(&note.commit) || !is_name(&note.commit) || Some(note.commit.as_str()) == mine {
+        if path != places.note(&note.commit)
+            || !commit::is_name(&note.commit)
+            || Some(note.commit.as_str()) == mine
+        {
             continue;
         }
         let data = places.folder(&note.commit);
-        let landed = marks::find(metadata, &note.commit).is_some();
-        if !landed && !is_dead(&note, &known) {
+        let landed = marks::find(metadata, &note.commit).map(|s| s.manifest_list());
+        if landed.is_none() && !is_dead(&note, &known) {
             continue;
         }
-        if landed || is_used(table, &data).await? {
+        let used = landed.is_some() || is_used(table, &data).await?;
+        if landed.is_some() || !used {
+            commit::remove_attempts(files, metadata, &note.commit, landed).await?;
+        }
+        if used {
             if places.staged {
                 files.remove_all(&places.on_its_way(&note.commit)).await?;
             }
@@ -309,12 +316,6 @@ pub(crate) async fn sweep(
         }
     }
     Ok(swept)
-}
-
-/// Is it a name as commits have them? With a staging place outside of the table, others can write notes: nothing that they say may lead
-/// anywhere but to a folder of one commit.
-fn is_name(commit: &str) -> bool {
-    matches!(commit.len(), 16 | 32) && commit.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_dead(note: &Note, known: &Marks) -> bool {

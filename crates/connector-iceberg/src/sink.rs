@@ -15,7 +15,7 @@ use runtime::Lease;
 use table::beyond_help;
 
 use crate::catalogue::Catalogue;
-use crate::commit::{Job, Lost, Seats};
+use crate::commit::{self, Job, Lost, Seats};
 use crate::expire;
 use crate::files::Files;
 use crate::interval::{self, Interval, Places, Style};
@@ -179,7 +179,7 @@ impl IcebergSink {
                 target_bytes: self.plan.target_file_bytes,
                 compression: self.plan.compression,
             };
-            let commit = self.context.random.hex(16);
+            let commit = commit::name(&self.context.random);
             let at = (&self.files, &target.places);
             self.interval = Some(Interval::begin(&target.table, at, commit, &style, &self.seats).await?);
         }
