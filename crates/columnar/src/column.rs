@@ -14,7 +14,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_schema::{ArrowError, DataType, FieldRef, Fields, TimeUnit};
 use simd_json::Node;
 
-use crate::drift::{Change, Reject, infer, width};
+use crate::drift::{Change, Reject, has_type, infer, width};
 use crate::value::{Scalar, Taken};
 
 /// Nesting of a schema.
@@ -198,10 +198,13 @@ fn unknown(name: &str, value: &[Node<'_>], rules: Rules, new: &mut Vec<Change>) 
     if !rules.unknown_is_bad && !rules.reports {
         return Ok(());
     }
-    let Some(data_type) = infer(value) else { return Ok(()) };
     if !rules.reports {
-        return Err(Reject::bad("the schema has no such field").within(name));
+        return match has_type(value) {
+            true => Err(Reject::bad("the schema has no such field").within(name)),
+            false => Ok(()),
+        };
     }
+    let Some(data_type) = infer(value) else { return Ok(()) };
     if new.len() < 1000 {
         new.push(Change::Add { path: vec![name.to_owned()], data_type });
     }

@@ -1,5 +1,6 @@
 //! Why a record was not taken, and what its schema would need.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -178,43 +179,96 @@ fn infer_at(nodes: &[Node<'_>], depth: usize) -> Option<DataType> {
         Node::Static(StaticNode::U64(_) | StaticNode::F64(_)) => Some(DataType::Float64),
         Node::Static(StaticNode::Null) => None,
         Node::Array { len, .. } => {
-            let (mut at, mut all) = (1, None);
+            let (mut at, mut all) = (1, Elements::default());
             for _ in 0..*len {
                 let rest = nodes.get(at..)?;
-                all = join(all, infer_at(rest, depth));
+                all.join(infer_at(rest, depth));
                 at += width(rest.first());
             }
-            Some(DataType::List(Arc::new(Field::new("element", all?, true))))
+            Some(DataType::List(Arc::new(Field::new("element", all.end()?, true))))
         }
         Node::Object { len, .. } => {
-            let (mut at, mut fields) = (1, Vec::<Arc<Field>>::new());
+            let (mut at, mut fields) = (1, Union::default());
             for _ in 0..(*len).min(MAX_NEW) {
                 let Some(Node::String(name)) = nodes.get(at) else { return None };
                 let rest = nodes.get(at + 1..)?;
-                if let Some(t) = infer_at(rest, depth)
-                    && !fields.iter().any(|f| f.name() == name)
-                {
-                    fields.push(Arc::new(Field::new(*name, t, true)));
+                if let Some(t) = infer_at(rest, depth) {
+                    fields.add(Arc::new(Field::new(*name, t, true)));
                 }
                 at += 1 + width(rest.first());
             }
-            (!fields.is_empty()).then(|| DataType::Struct(fields.into()))
+            fields.end()
         }
     }
 }
 
-/// The type of a list's elements: the first one's, a double where whole numbers and others are mixed. Elements that don't fit it are refused
-/// when they are read.
-fn join(a: Option<DataType>, b: Option<DataType>) -> Option<DataType> {
-    match (a, b) {
-        (Some(DataType::Int64), Some(DataType::Float64)) => Some(DataType::Float64),
-        (Some(DataType::Struct(a)), Some(DataType::Struct(b))) => {
-            let mut all: Vec<_> = a.iter().cloned().collect();
-            all.extend(b.iter().filter(|f| !a.iter().any(|o| o.name() == f.name())).cloned());
-            Some(DataType::Struct(all.into()))
+/// Has a value a type? The same as [`infer`] answers, without making it.
+pub(crate) fn has_type(nodes: &[Node<'_>]) -> bool {
+    typed_at(nodes, MAX_DEPTH)
+}
+
+fn typed_at(nodes: &[Node<'_>], depth: usize) -> bool {
+    let Some(depth) = depth.checked_sub(1) else { return false };
+    let (len, names) = match nodes.first() {
+        Some(Node::Array { len, .. }) => (*len, 0),
+        Some(Node::Object { len, .. }) => ((*len).min(MAX_NEW), 1),
+        None | Some(Node::Static(StaticNode::Null)) => return false,
+        Some(_) => return true,
+    };
+    let mut at = 1;
+    for _ in 0..len {
+        let Some(rest) = nodes.get(at + names..) else { return false };
+        if typed_at(rest, depth) {
+            return true;
         }
-        (Some(a), _) => Some(a),
-        (None, b) => b,
+        at += names + width(rest.first());
+    }
+    false
+}
+
+/// Fields of objects, each name once, in the order in which they came, and not more than [`MAX_NEW`].
+#[derive(Default)]
+struct Union {
+    fields: Vec<Arc<Field>>,
+    names: HashSet<String>,
+}
+
+impl Union {
+    fn add(&mut self, field: Arc<Field>) {
+        if self.fields.len() < MAX_NEW && !self.names.contains(field.name()) {
+            self.names.insert(field.name().clone());
+            self.fields.push(field);
+        }
+    }
+
+    fn end(self) -> Option<DataType> {
+        (!self.fields.is_empty()).then(|| DataType::Struct(self.fields.into()))
+    }
+}
+
+/// The type of a list's elements: the first one's, all fields of objects, a double where whole numbers and others are mixed. Elements that
+/// don't fit it are refused when they are read.
+#[derive(Default)]
+struct Elements {
+    plain: Option<DataType>,
+    union: Union,
+}
+
+impl Elements {
+    fn join(&mut self, next: Option<DataType>) {
+        match (&self.plain, next) {
+            (Some(DataType::Int64), Some(DataType::Float64)) => self.plain = Some(DataType::Float64),
+            (Some(_), _) | (None, None) => {}
+            (None, Some(DataType::Struct(fields))) => {
+                fields.iter().for_each(|f| self.union.add(f.clone()));
+            }
+            (None, Some(t)) if self.union.fields.is_empty() => self.plain = Some(t),
+            (None, Some(_)) => {}
+        }
+    }
+
+    fn end(self) -> Option<DataType> {
+        self.plain.or_else(|| self.union.end())
     }
 }
 

@@ -109,11 +109,14 @@ impl Job<'_> {
                 return Ok(());
             }
             if let Some(split) = rival(loaded.metadata(), self.pipeline, self.seats) {
-                // The table has moved on from what any attempt was for.
-                self.clear(&leftovers, None).await;
-                return Err(Lost::Never(fenced(&split)));
+                // The table has moved on from what any attempt was for. But one whose answer was lost may have landed, and another owner
+                // gone on from its marks, and its snapshot been expired since: then later snapshots hold its files.
+                if !open {
+                    self.clear(&leftovers, None).await;
+                }
+                return Err(lost(open, fenced(&split)));
             }
-            let id = Uuid::from_bytes(self.random.bytes());
+            let id = attempt_id(self.commit, attempt);
             leftovers.push(Attempt::new(&loaded, id));
             let change = match self.plan(&loaded, id).await {
                 Ok(change) => change,
@@ -197,6 +200,43 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// A new commit's name: 32 hex digits, of which the last two are the place for an attempt's number.
+pub(crate) fn name(random: &Random) -> String {
+    format!("{}00", random.hex(30))
+}
+
+/// Has a note's commit a name as commits have them? With a staging place outside of the table, others can write notes: nothing that they say
+/// may lead anywhere but to the files of one commit. Names of 16 digits are from earlier versions.
+pub(crate) fn is_name(commit: &str) -> bool {
+    let digits = commit.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    digits && (commit.len() == 16 || commit.len() == 32 && commit.ends_with("00"))
+}
+
+/// The id of an attempt, by which its manifests are named. It follows from the commit's name, so that whoever takes over finds them; and
+/// no other name leads to it.
+fn attempt_id(commit: &str, attempt: u32) -> Uuid {
+    let name = u128::from_str_radix(commit, 16).unwrap_or_default();
+    Uuid::from_u128(name | u128::from(attempt))
+}
+
+/// Removes the manifests of a commit's attempts, but for those of the snapshot whose list is at `but`.
+pub(crate) async fn remove_attempts(
+    files: &Files,
+    metadata: &TableMetadata,
+    commit: &str,
+    but: Option<&str>,
+) -> Result<()> {
+    let ids: Vec<_> = (0..ATTEMPTS).map(|n| attempt_id(commit, n).to_string()).collect();
+    let ids: Vec<_> = ids.iter().filter(|id| !but.is_some_and(|b| b.contains(id.as_str()))).collect();
+    for path in files.list(&format!("{}/metadata/", metadata.location().trim_end_matches('/'))).await? {
+        let name = path.rsplit('/').next().unwrap_or(&path);
+        if name.ends_with(".avro") && ids.iter().any(|id| name.contains(id.as_str())) {
+            files.remove(&path).await?;
+        }
+    }
+    Ok(())
 }
 
 fn lost(open: bool, e: Error) -> Lost {
@@ -311,5 +351,21 @@ impl Catalog for Asked {
     async fn update_table(&self, commit: TableCommit) -> iceberg::Result<Table> {
         *self.commit.lock().unwrap_or_else(PoisonError::into_inner) = Some(commit);
         Ok(self.table.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_to_attempts_of_its_own_only() {
+        let name = name(&Random::system());
+        assert!(is_name(&name) && is_name("0123456789abcdef"));
+        for forged in [attempt_id(&name, 1).simple().to_string(), name.to_uppercase(), format!("{name}0")] {
+            assert!(!is_name(&forged) || forged == name, "{forged}");
+        }
+        let ids: std::collections::BTreeSet<_> = (0..ATTEMPTS).map(|n| attempt_id(&name, n)).collect();
+        assert_eq!(ids.len(), ATTEMPTS as usize);
     }
 }

@@ -7,14 +7,14 @@
 //! The staging place is `metadata/staging/` below the table, or what the options say; then the files are written there first and put to
 //! the table's folder right before the commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use columnar::{ParquetOptions, RecordBatch};
 use connector::{Error, ErrorKind, Result};
 use iceberg::arrow::RecordBatchPartitionSplitter;
 use iceberg::io::FileIO;
-use iceberg::spec::{DataFile, DataFileFormat, TableMetadata};
+use iceberg::spec::{DataFile, DataFileFormat, Struct, TableMetadata};
 use iceberg::table::Table;
 use iceberg::writer::base_writer::data_file_writer::{DataFileWriter, DataFileWriterBuilder};
 use iceberg::writer::file_writer::ParquetWriterBuilder;
@@ -25,7 +25,7 @@ use iceberg::writer::partitioning::fanout_writer::FanoutWriter;
 use iceberg::writer::{IcebergWriter as _, IcebergWriterBuilder as _};
 use serde::{Deserialize, Serialize};
 
-use crate::commit::Seats;
+use crate::commit::{self, Seats};
 use crate::fault::unwrap;
 use crate::files::{Files, Staged};
 use crate::marks::{self, Marks};
@@ -53,8 +53,6 @@ enum Writer {
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     commit: String,
-    /// Folder of the data files.
-    data: String,
     /// The splits, with the marks that the table had for them.
     seats: BTreeMap<String, Option<String>>,
 }
@@ -84,6 +82,11 @@ impl Places {
         }
     }
 
+    /// Of a commit's data files; ends in a slash.
+    fn folder(&self, commit: &str) -> String {
+        format!("{}{commit}/", self.data)
+    }
+
     fn note(&self, commit: &str) -> String {
         format!("{}{commit}.json", self.staging)
     }
@@ -103,8 +106,8 @@ pub(crate) struct Interval {
     rolling: Rolling,
     splitter: Option<RecordBatchPartitionSplitter>,
     writer: Writer,
-    /// Partitions that the open writer may have files for.
-    open: usize,
+    /// Partitions that the open writer has files for.
+    open: HashSet<Struct>,
     done: Vec<DataFile>,
     rows: u64,
 }
@@ -127,7 +130,7 @@ impl Interval {
         seats: &Seats,
     ) -> Result<Self> {
         let metadata = table.metadata();
-        let folder = format!("{}{commit}/", places.data);
+        let folder = places.folder(&commit);
         put_note(files, places, &commit, seats).await?;
         let staged =
             places.staged.then(|| Staged::new(files.clone(), folder.clone(), places.on_its_way(&commit)));
@@ -150,7 +153,7 @@ impl Interval {
             staged,
             splitter,
             writer: Writer::None,
-            open: 0,
+            open: HashSet::new(),
             done: Vec::new(),
             rows: 0,
         })
@@ -169,22 +172,23 @@ impl Interval {
             return writer.write(batch).await.map_err(failed);
         };
         let parts = splitter.split(&batch).map_err(|e| unwrap(e, "partitions"))?;
-        if self.open + parts.len() > MOST_OPEN {
-            self.end_files().await?;
-        }
-        self.open += parts.len();
-        if let Writer::None = self.writer {
-            self.writer = Writer::Many(Box::new(FanoutWriter::new(Builder::new(self.rolling.clone()))));
-        }
-        let Writer::Many(writer) = &mut self.writer else { return Ok(()) };
         for (key, part) in parts {
+            if self.open.len() >= MOST_OPEN && !self.open.contains(key.data()) {
+                self.end_files().await?;
+            }
+            self.open.insert(key.data().clone());
+            if let Writer::None = self.writer {
+                self.writer = Writer::Many(Box::new(FanoutWriter::new(Builder::new(self.rolling.clone()))));
+            }
+            let Writer::Many(writer) = &mut self.writer else { return Ok(()) };
             writer.write(key, part).await.map_err(failed)?;
         }
         Ok(())
     }
+
     /// Ends the open files.
     async fn end_files(&mut self) -> Result<()> {
-        self.open = 0;
+        self.open.clear();
         let ended = match std::mem::replace(&mut self.writer, Writer::None) {
             Writer::None => return Ok(()),
             Writer::One(mut writer) => writer.close().await,
@@ -239,8 +243,7 @@ fn tell(done: Result<()>) {
 
 async fn put_note(files: &Files, places: &Places, commit: &str, seats: &Seats) -> Result<()> {
     let names = seats.iter().map(|(split, seat)| (marks::name(split), seat.clone()));
-    let data = format!("{}{commit}/", places.data);
-    let note = Note { commit: commit.to_owned(), data, seats: names.collect() };
+    let note = Note { commit: commit.to_owned(), seats: names.collect() };
     let text = serde_json::to_vec(&note).map_err(|e| Error::new(ErrorKind::Other, e.to_string()))?;
     files.put(&places.note(commit), Bytes::from(text)).await.map_err(|e| e.context("staging"))
 }
@@ -287,24 +290,28 @@ pub(crate) async fn sweep(
             Err(e) => return Err(e),
         };
         let Ok(note) = serde_json::from_slice::<Note>(&text) else { continue };
-        let named = path.strip_prefix(&places.staging).is_some_and(|p| p == format!("{}.json", note.commit));
-        if !named
+        if path != places.note(&note.commit)
+            || !commit::is_name(&note.commit)
             || Some(note.commit.as_str()) == mine
-            || note.data != format!("{}{}/", places.data, note.commit)
         {
             continue;
         }
-        let landed = marks::find(metadata, &note.commit).is_some();
-        if !landed && !is_dead(&note, &known) {
+        let data = places.folder(&note.commit);
+        let landed = marks::find(metadata, &note.commit).map(|s| s.manifest_list());
+        if landed.is_none() && !is_dead(&note, &known) {
             continue;
         }
-        if landed || is_used(table, &note.data).await? {
+        let used = landed.is_some() || is_used(table, &data).await?;
+        if landed.is_some() || !used {
+            commit::remove_attempts(files, metadata, &note.commit, landed).await?;
+        }
+        if used {
             if places.staged {
                 files.remove_all(&places.on_its_way(&note.commit)).await?;
             }
             files.remove(&path).await?;
         } else {
-            remove(files, places, &note.commit, &note.data).await?;
+            remove(files, places, &note.commit, &data).await?;
             swept += 1;
         }
     }
@@ -318,7 +325,7 @@ fn is_dead(note: &Note, known: &Marks) -> bool {
 /// Does any snapshot hold a file below this folder? Its own one may have been expired since.
 async fn is_used(table: &Table, folder: &str) -> Result<bool> {
     let failed = |e| unwrap(e, "read the table's manifests");
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for snapshot in table.metadata().snapshots() {
         let list = table.manifest_list_reader(snapshot).load().await.map_err(failed)?;
         for manifest in list.entries() {

@@ -12,9 +12,10 @@ use connector::records::{
 use connector::{Error, ErrorKind, Result};
 use iceberg::table::Table;
 use runtime::Lease;
+use table::beyond_help;
 
 use crate::catalogue::Catalogue;
-use crate::commit::{Job, Lost, Seats};
+use crate::commit::{self, Job, Lost, Seats};
 use crate::expire;
 use crate::files::Files;
 use crate::interval::{self, Interval, Places, Style};
@@ -127,6 +128,7 @@ impl IcebergSink {
     /// Reads a unit's records into its split's columns.
     fn take(&mut self, unit: &Unit, hopeless: &HashMap<usize, String>) -> Result<Took> {
         let split = unit.batch.split();
+        let target = self.target.as_ref();
         let Some(line) = self.lines.get_mut(split) else { return Err(not_open(split)) };
         let before = line.decoder.len();
         let mut refused = Vec::new();
@@ -144,13 +146,15 @@ impl IcebergSink {
             };
             match line.decoder.push(&record) {
                 Ok(()) => {}
-                Err(Reject::Drift(changes)) => match hopeless.get(&index) {
-                    Some(why) => refuse(index, why.clone()),
-                    None => {
-                        line.decoder.rewind(before);
-                        return Ok(Took::Drift(index, changes));
+                Err(Reject::Drift(changes)) => {
+                    match hopeless.get(&index).cloned().or_else(|| beyond_help(target, &changes)) {
+                        Some(why) => refuse(index, why),
+                        None => {
+                            line.decoder.rewind(before);
+                            return Ok(Took::Drift(index, changes));
+                        }
                     }
-                },
+                }
                 Err(bad) => refuse(index, RowError::from(bad).to_string()),
             }
         }
@@ -175,7 +179,7 @@ impl IcebergSink {
                 target_bytes: self.plan.target_file_bytes,
                 compression: self.plan.compression,
             };
-            let commit = self.context.random.hex(16);
+            let commit = commit::name(&self.context.random);
             let at = (&self.files, &target.places);
             self.interval = Some(Interval::begin(&target.table, at, commit, &style, &self.seats).await?);
         }

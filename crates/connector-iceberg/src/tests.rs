@@ -1,6 +1,7 @@
 //! Real tables: the contract's suite on local disk, PostgreSQL and a real S3 server, and attacks on every promise.
 
 mod attacks;
+mod harm;
 mod rows;
 
 use std::cell::RefCell;

@@ -272,3 +272,20 @@ proptest! {
         prop_assert!(d.finish().is_ok());
     }
 }
+
+#[test]
+fn a_list_of_objects_with_names_without_end_is_looked_at_in_bounds() {
+    let objects: Vec<_> = (0..40_000).map(|n| format!(r#"{{"a{n}":1}}"#)).collect();
+    let value = format!(r#"{{"id":1,"x":[{}]}}"#, objects.join(","));
+    assert_eq!(reason(push(&mut decoder(Unknown::Refuse), &value)), "x: the schema has no such field");
+    let Err(Reject::Drift(changes)) = push(&mut decoder(Unknown::Report), &value) else {
+        panic!("it is new")
+    };
+    let [Change::Add { data_type: DataType::List(element), .. }] = &changes[..] else { panic!("a list") };
+    let DataType::Struct(fields) = element.data_type() else { panic!("of objects") };
+    assert_eq!((fields.len(), fields[999].name().as_str()), (1000, "a999"));
+    // What has no type is nobody's loss.
+    for empty in ["null", "{}", "[]", "[{},[null]]", r#"{"a":{"b":[]}}"#] {
+        push(&mut decoder(Unknown::Refuse), &format!(r#"{{"id":1,"x":{empty}}}"#)).unwrap();
+    }
+}

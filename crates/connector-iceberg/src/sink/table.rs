@@ -111,3 +111,13 @@ impl IcebergSink {
         Err(Error::new(ErrorKind::Throttled, "other writers keep changing the table's schema"))
     }
 }
+
+/// Why no schema takes these changes, by the table as it was loaded last. It costs no commit and no load: a producer can send such
+/// records by the thousand.
+pub(super) fn beyond_help(target: Option<&Target>, changes: &[SchemaChange]) -> Option<String> {
+    let metadata = target?.table.metadata();
+    match schema::evolved(metadata.current_schema(), changes, metadata.last_column_id()) {
+        Err(e) if e.kind() == ErrorKind::Unacceptable => Some(e.to_string()),
+        _ => None,
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use connector::Error;
@@ -12,7 +13,7 @@ use crate::catalogue::{Catalogue, Change, NewTable, Refusal};
 
 /// What a catalogue does with a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     None,
     /// Makes it, and then answers 500.
     LosesAnswer,
@@ -24,17 +25,22 @@ enum Fault {
     DiesBefore,
     /// The process dies when it was made.
     DiesAfter,
+    /// Makes it, stands still until it is woken, and then answers 500.
+    StandsStill,
     /// Somebody else is faster.
     Conflicts,
 }
 
 #[derive(Default)]
-struct Acts {
+pub(super) struct Acts {
     faults: Mutex<VecDeque<Fault>>,
-    dead: tokio::sync::Notify,
+    pub(super) dead: tokio::sync::Notify,
+    pub(super) wake: tokio::sync::Notify,
+    /// How often the table was loaded.
+    pub(super) loads: AtomicUsize,
 }
 
-type Script = Arc<Acts>;
+pub(super) type Script = Arc<Acts>;
 
 struct Faulty {
     inner: Box<dyn Catalogue>,
@@ -57,6 +63,7 @@ impl Catalogue for Faulty {
     }
 
     async fn load(&self, ident: &TableIdent) -> Result<Option<Table>> {
+        self.script.loads.fetch_add(1, Relaxed);
         let loaded = self.inner.load(ident).await;
         // It lands when the next attempt has looked already.
         let late = self.late.lock().unwrap().take();
@@ -93,12 +100,18 @@ impl Catalogue for Faulty {
                 self.script.dead.notify_one();
                 std::future::pending().await
             }
+            Fault::StandsStill => {
+                self.inner.commit(table, change).await?;
+                self.script.dead.notify_one();
+                self.script.wake.notified().await;
+                Err(unknown())
+            }
             Fault::Conflicts => Err(Refusal::Conflict),
         }
     }
 }
 
-fn faulty(world: &World, lane: u32, script: &Script) -> Box<dyn RecordSink> {
+pub(super) fn faulty(world: &World, lane: u32, script: &Script) -> Box<dyn RecordSink> {
     let context = Context { lane, ..world.context() };
     let between = |inner| {
         Box::new(Faulty { inner, script: script.clone(), late: Mutex::default() }) as Box<dyn Catalogue>
@@ -106,7 +119,7 @@ fn faulty(world: &World, lane: u32, script: &Script) -> Box<dyn RecordSink> {
     crate::sink::over(&world.endpoint(), &context, desk(), between).unwrap()
 }
 
-fn script(faults: &[Fault]) -> Script {
+pub(super) fn script(faults: &[Fault]) -> Script {
     Arc::new(Acts { faults: Mutex::new(faults.iter().copied().collect()), ..Acts::default() })
 }
 
@@ -130,7 +143,7 @@ async fn nothing_is_left(world: &World) {
     assert_eq!(there, held);
 }
 
-async fn once(world: &World, splits: i32, n: i64) {
+pub(super) async fn once(world: &World, splits: i32, n: i64) {
     let want: Vec<_> = (0..splits).flat_map(|p| (0..n).map(move |i| ("topic".to_owned(), p, i, i))).collect();
     let got = world.numbers().await;
     assert!(got == want, "{} rows instead of {}", got.len(), want.len());
@@ -445,6 +458,7 @@ async fn die_often(world: &World, seed: u64) {
                 once(world, 2, n).await;
                 let files = world.files().await;
                 assert!(!files.iter().any(|f| f.contains("staging/")), "{files:?}");
+                nothing_is_left(world).await;
                 return;
             }
             Some(Ok(false)) => panic!("it came to its end and is not there"),

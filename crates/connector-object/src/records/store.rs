@@ -25,8 +25,8 @@ const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class")
 /// The own words of two vendors for "only if nothing is there", sent beside the standard condition.
 const COS_FORBID: HeaderName = HeaderName::from_static("x-cos-forbid-overwrite");
 const OSS_FORBID: HeaderName = HeaderName::from_static("x-oss-forbid-overwrite");
-/// A pointer larger than this is none.
-const MAX_POINTER: usize = 1024 * 1024;
+/// A pointer larger than this is none. It names the files of one delivery, and a batch of 1 MiB may lead to one for each of its records.
+pub(super) const MAX_POINTER: usize = 32 * 1024 * 1024;
 
 /// A bucket as the sink sees it.
 pub(super) struct Store {

@@ -6,7 +6,10 @@
 //! letters and so moves the positions on. Then the lane ends, and the next one writes to the destination again, with a new clock.
 //!
 //! What the destination did take before it failed is asked first. Where it does not answer, nobody knows whether its last commit
-//! came through, and the records lie in the error directory whether it did or not; their reason says so.
+//! came through, and the records lie in the error directory whether it did or not; their reason says so. Where nothing had been handed over,
+//! an answer is enough: the destination works again, and nothing goes aside. Without one, no more goes aside than a lane hands over at once.
+//!
+//! The error directory is another place than the destination: when that fails ([`Watched`]), the destination is not to blame.
 //!
 //! A server that is started anew begins the time anew.
 
@@ -18,14 +21,17 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use connector::records::{
-    Account, Aside, Books, ErrorDirectory, Mark, RecordSink, Ruling, Settled, Split, Unit,
+    Account, Aside, Batch, Books, ErrorDirectory, Mark, RecordSink, Ruling, Settled, Split, Unit,
 };
 use connector::{Error, ErrorKind, Result};
 
+use super::clerk::Clerk;
 use super::feed::Gate;
 
 /// How long a destination is asked for its marks before records go aside.
 const ASK: Duration = Duration::from_secs(10);
+/// Bytes of a split that go aside at once where nothing had been handed over.
+const MOST: u64 = 16 << 20;
 
 /// Splits whose destination fails.
 #[derive(Debug, Default)]
@@ -43,8 +49,10 @@ struct Since {
 /// What is to go aside of a split.
 #[derive(Debug, Clone)]
 pub(super) struct Due {
-    /// Everything before it; `None` = what is there when it is begun.
+    /// Everything before it; `None` = nothing was handed over.
     until: Option<i64>,
+    /// Bytes that went aside.
+    gone: u64,
     kind: ErrorKind,
     why: String,
 }
@@ -70,8 +78,8 @@ impl Failing {
     pub fn due(&self, after: Duration) -> HashMap<Split, Due> {
         let all = self.lock();
         let due = all.iter().filter(|(_, s)| s.begun.elapsed() >= after);
-        due.map(|(split, s)| (split.clone(), Due { until: s.reached, kind: s.kind, why: s.why.clone() }))
-            .collect()
+        let one = |s: &Since| Due { until: s.reached, gone: 0, kind: s.kind, why: s.why.clone() };
+        due.map(|(split, s)| (split.clone(), one(s))).collect()
     }
 
     /// When the next of them is due; `None` = none will be.
@@ -121,13 +129,13 @@ impl AsideSink {
     }
 
     /// Has this split nothing more that is to go aside?
-    fn is_through(&mut self, split: &Split) -> bool {
-        let Some(due) = self.due.get_mut(split) else { return true };
-        if due.until.is_none() {
-            due.until = self.gate.end(split);
-        }
+    fn is_through(&self, split: &Split) -> bool {
+        let Some(due) = self.due.get(split) else { return true };
         let at = self.books.mark(split).map_or(0, |m| m.next);
-        due.until.is_some_and(|until| at >= until)
+        match due.until {
+            Some(until) => at >= until,
+            None => due.gone >= MOST || self.gate.end(split).is_some_and(|end| at >= end),
+        }
     }
 }
 
@@ -140,9 +148,12 @@ impl RecordSink for AsideSink {
     async fn committed(&mut self, known: &[(Split, Option<Mark>)]) -> Result<Vec<Option<Mark>>> {
         if let Some(main) = &mut self.main {
             match tokio::time::timeout(ASK, main.committed(known)).await {
-                Ok(Ok(marks)) => return Ok(marks),
+                Ok(Ok(marks)) => {
+                    self.due.retain(|_, due| due.until.is_some());
+                    return Ok(marks);
+                }
                 // Somebody else is at work.
-                Ok(Err(e)) if matches!(e.kind(), ErrorKind::Changed | ErrorKind::Cancelled) => return Err(e),
+                Ok(Err(e)) if is_moved(&e) => return Err(e),
                 Ok(Err(e)) => tracing::info!("the destination does not say what it has: {e}"),
                 Err(_) => tracing::info!("the destination does not say what it has within {ASK:?}"),
             }
@@ -174,11 +185,12 @@ impl RecordSink for AsideSink {
             // Left for the next lane, which reads it again.
             return Ok(());
         }
-        let Some(due) = self.due.get(&split) else { return Ok(()) };
+        let Some(due) = self.due.get_mut(&split) else { return Ok(()) };
         let unsure = if self.unsure { "; the destination may have taken it before it failed" } else { "" };
         let why = format!("{}{unsure}", due.why);
         self.errors.put(&unit.batch, Aside::All(due.kind, &why)).await?;
-        let bytes = (0..unit.batch.len()).map(|i| unit.weight(i)).sum();
+        let bytes: u64 = (0..unit.batch.len()).map(|i| unit.weight(i)).sum();
+        due.gone = due.gone.saturating_add(bytes);
         let mut account = Account::default();
         account.rule(Ruling::Kept, unit.batch.len() as u64, bytes);
         let mark = self.books.after(&unit, &account);
@@ -201,6 +213,63 @@ impl RecordSink for AsideSink {
 
     fn settled(&mut self) -> Vec<Settled> {
         self.settled.drain().map(|(split, mark)| Settled { split, mark }).collect()
+    }
+}
+
+/// Is somebody else at work, or this run over?
+fn is_moved(e: &Error) -> bool {
+    matches!(e.kind(), ErrorKind::Changed | ErrorKind::Cancelled)
+}
+
+/// Is it the destination that made a sink fail?
+pub(super) fn is_to_blame(errors: Option<&Watched>, e: &Error) -> bool {
+    !errors.is_some_and(Watched::failed) && !is_moved(e)
+}
+
+/// An error directory that tells whether it was what failed. It has no fence of its own, so the lease is renewed right before each
+/// call: a run that stood still while another took over removes and puts nothing.
+pub(super) struct Watched {
+    inner: Rc<dyn ErrorDirectory>,
+    clerk: Arc<Clerk>,
+    failed: Cell<bool>,
+}
+
+impl Watched {
+    pub fn new(inner: Rc<dyn ErrorDirectory>, clerk: Arc<Clerk>) -> Self {
+        Self { inner, clerk, failed: Cell::new(false) }
+    }
+
+    /// Did its last call fail?
+    pub fn failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    fn tell(&self, done: Result<()>) -> Result<()> {
+        self.failed.set(done.is_err());
+        done
+    }
+}
+
+#[async_trait(?Send)]
+impl ErrorDirectory for Watched {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    async fn begin(&self, split: &Split, from: i64) -> Result<()> {
+        let done = match self.clerk.renew_from_lane().await {
+            Ok(()) => self.inner.begin(split, from).await,
+            lost => lost,
+        };
+        self.tell(done)
+    }
+
+    async fn put(&self, batch: &Batch, which: Aside<'_>) -> Result<()> {
+        let done = match self.clerk.renew_from_lane().await {
+            Ok(()) => self.inner.put(batch, which).await,
+            lost => lost,
+        };
+        self.tell(done)
     }
 }
 

@@ -110,6 +110,13 @@ impl Clerk {
         written.await.map_err(|t| error("the journal can't be written", t))
     }
 
+    /// Makes sure that this run has the pipeline still.
+    pub async fn renew_from_lane(self: &Arc<Self>) -> connector::Result<()> {
+        let this = self.clone();
+        let renewed = async move { this.pipelines.renew(&this.id, this.attempt).await.map(drop) };
+        self.at_home(renewed).await.map_err(|t| error("the lease can't be renewed", t))
+    }
+
     /// Runs a call to the store on the server's own runtime.
     pub async fn at_home<T: Send + 'static>(
         &self,

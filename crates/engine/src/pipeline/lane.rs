@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connector::records::{
-    Account, Context, ErrorDirectory, Lag, Mark, RecordSink, Settled, SharedHost, Split, Unit,
+    Account, Context, ErrorDirectory as _, Lag, Mark, RecordSink, Settled, SharedHost, Split, Unit,
 };
 use connector::{Error, ErrorKind, Result};
 use model::{OnFailure, Pipeline, Stage};
@@ -26,7 +26,7 @@ use runtime::{Bandwidth, Shutdown, TaskKind};
 use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 
-use super::aside::{AsideSink, Failing};
+use super::aside::{AsideSink, Failing, Watched, is_to_blame};
 use super::clerk::Clerk;
 use super::feed::{self, Command, Event, Fed, Gate, Intake, Share};
 use super::held::{Held, Origin};
@@ -122,7 +122,7 @@ struct Lane {
     run: Arc<Run>,
     number: u32,
     sink: Box<dyn RecordSink>,
-    errors: Option<Rc<dyn ErrorDirectory>>,
+    errors: Option<Rc<Watched>>,
     /// This lane only puts records aside; set when that is done.
     aside: Option<Rc<Cell<bool>>>,
     step: Option<Box<dyn Step>>,
@@ -132,7 +132,7 @@ struct Lane {
     splits: HashMap<Split, Open>,
     /// Splits that are being taken over.
     arriving: Vec<Split>,
-    /// It was not the destination that failed.
+    /// It was not the sink that failed.
     source_failed: bool,
     /// The sink commits the source's positions itself.
     joined: bool,
@@ -161,14 +161,16 @@ impl Lane {
         };
         let held = Rc::new(RefCell::new(Held::default()));
         let errors = match &run.pipeline.on_refusal {
-            OnFailure::Aside { to, .. } => Some(ends.errors(to, context)?),
+            OnFailure::Aside { to, .. } => {
+                Some(Rc::new(Watched::new(ends.errors(to, context)?, run.clerk.clone())))
+            }
             _ => None,
         };
         let host = LaneHost {
             rule: run.pipeline.on_refusal.clone(),
             keeper: keeper(Stage::Sink, &run.pipeline.on_refusal),
             held: held.clone(),
-            errors: errors.clone(),
+            errors: errors.clone().map(|e| e as _),
         };
         let keeper = keeper(Stage::Transform, &run.pipeline.on_failure);
         let step = ends.step()?;
@@ -243,9 +245,7 @@ impl Lane {
                 let all = failing.due(Duration::ZERO);
                 all.keys().for_each(|s| failing.settled(s));
             }
-            Err(e)
-                if !self.source_failed && !matches!(e.kind(), ErrorKind::Changed | ErrorKind::Cancelled) =>
-            {
+            Err(e) if !self.source_failed && is_to_blame(self.errors.as_deref(), e) => {
                 let open = self.splits.iter().map(|(s, o)| (s.clone(), o.next.filter(|n| *n > o.mark.next)));
                 let open = open.filter(|(_, reached)| reached.is_some());
                 failing.failed(open.chain(self.arriving.iter().map(|s| (s.clone(), None))), e);

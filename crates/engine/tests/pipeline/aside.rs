@@ -153,3 +153,64 @@ async fn without_the_directory_everything_waits() {
     all_once(&world, &id, &way);
     world.supervisor.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_is_down_puts_nothing_of_a_healthy_table_aside() {
+    let way = Way::new(1);
+    let split = Split::new("t", 0);
+    // A refused record can't be put, and then no lane can begin.
+    ["a", "poison b", "c"].iter().for_each(|v| _ = way.log.push(&split, *v));
+    way.errors.down(true);
+    let (world, id) = World::one("task-healthy", &rule(Some(0)), &way).await;
+    until("an error", || world.store.pipeline(&id).error.is_some_and(|e| e.contains("directory is down")))
+        .await;
+    (0..30).for_each(|i| _ = way.log.push(&split, format!("value {i}")));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    way.errors.down(false);
+    world.drained(&id, &way).await;
+    assert_eq!(way.errors.kept(), [(1, "it is poison".to_owned())]);
+    all_once(&world, &id, &way);
+    world.supervisor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_once_does_not_say_its_marks_gets_the_whole_backlog() {
+    let way = Way::new(1);
+    (0..50).for_each(|i| _ = way.log.push(&Split::new("t", 0), format!("value {i}")));
+    way.table.mute(1);
+    let (world, id) = World::one("task-mute", &rule(Some(0)), &way).await;
+    world.drained(&id, &way).await;
+    assert!(way.errors.kept().is_empty(), "{:?}", way.errors.kept());
+    all_once(&world, &id, &way);
+    world.supervisor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_says_nothing_gets_what_comes_when_it_speaks_again() {
+    let way = Way::new(1);
+    (0..50).for_each(|i| _ = way.log.push(&Split::new("t", 0), format!("value {i}")));
+    way.table.mute(usize::MAX);
+    let (world, id) = World::one("task-silent", &rule(Some(0)), &way).await;
+    until("the directory", || !way.errors.kept().is_empty()).await;
+    assert!(way.errors.kept().iter().all(|(_, why)| why.contains("may have taken it")));
+    way.table.mute(0);
+    way.log.push(&Split::new("t", 0), "later");
+    world.drained(&id, &way).await;
+    all_once(&world, &id, &way);
+    world.supervisor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_lost_its_lease_puts_nothing_into_the_directory() {
+    let way = Way::new(1);
+    let split = Split::new("t", 0);
+    way.log.push(&split, "a");
+    let (world, id) = World::one("task-late", &rule(Some(0)), &way).await;
+    world.drained(&id, &way).await;
+    world.store.take_away(&id);
+    // It is refused at once, long before the next beat.
+    way.log.push(&split, "poison b");
+    until("the lanes are gone", || world.supervisor.live(&id).is_none()).await;
+    assert!(way.errors.kept().is_empty(), "{:?}", way.errors.kept());
+    world.supervisor.stop().await;
+}

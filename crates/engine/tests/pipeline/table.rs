@@ -34,6 +34,8 @@ struct State {
     flushes: u64,
     hold: bool,
     healed: bool,
+    /// How often it is asked for its marks and does not say.
+    mute: usize,
 }
 
 /// How a sink of a table works.
@@ -97,6 +99,11 @@ impl Table {
     /// Commits wait until the table is let go.
     pub fn hold(&self, hold: bool) {
         self.lock().hold = hold;
+    }
+
+    /// It does not say its marks so often.
+    pub fn mute(&self, times: usize) {
+        self.lock().mute = times;
     }
 
     /// Nothing is refused any more.
@@ -207,6 +214,10 @@ impl RecordSink for Writer {
 
     async fn committed(&mut self, known: &[(Split, Option<Mark>)]) -> Result<Vec<Option<Mark>>> {
         let mut s = self.table.lock();
+        if s.mute > 0 {
+            s.mute -= 1;
+            return Err(Error::new(ErrorKind::Unavailable, "it does not say its marks"));
+        }
         for (split, _) in known {
             s.owners.insert(split.clone(), self.id);
         }

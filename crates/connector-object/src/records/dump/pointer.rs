@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault::Fault;
 use crate::ops::multipart::UploadRef;
 use crate::records::pointer::later;
-use crate::records::store::Store;
+use crate::records::store::{MAX_POINTER, Store};
 
 /// How often an owner that is at work may get in between.
 const CONTESTS: usize = 8;
@@ -108,6 +108,11 @@ impl Pointer {
 
     async fn write(&mut self, store: &Store, text: &Text) -> Result<()> {
         let bytes = serde_json::to_vec(text).map_err(|e| Error::new(ErrorKind::Other, e.to_string()))?;
+        if bytes.len() > MAX_POINTER {
+            // Whoever came next could not read it.
+            let what = format!("{}: a delivery of {} files is too long", self.key, text.files.len());
+            return Err(Error::new(ErrorKind::Other, what));
+        }
         let bytes = Bytes::from(bytes);
         if store.plain.get() && store.read(&self.key).await?.is_some_and(|(there, _)| there != self.bytes) {
             return Err(self.lost());
