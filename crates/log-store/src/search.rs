@@ -380,7 +380,7 @@ impl Taker for Best {
             (Order::Arrival, None) => false,
         });
         let is_full = self.kept.len() >= self.limit;
-        !is_old && !(is_full && self.worst().is_some_and(|w| !self.is_better(best, w)))
+        !(is_old || is_full && self.worst().is_some_and(|w| !self.is_better(best, w)))
     }
 
     fn take(&mut self, r: &RecordRef<'_>) {

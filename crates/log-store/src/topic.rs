@@ -339,8 +339,11 @@ fn recover(
     Ok(None)
 }
 
+/// Files with their sequence numbers, in order.
+type Files = Vec<(u64, PathBuf)>;
+
 /// Segments and open segments of a folder. What was being written when the process died goes.
-fn files(folder: &Path) -> Result<(Vec<(u64, PathBuf)>, Vec<(u64, PathBuf)>)> {
+fn files(folder: &Path) -> Result<(Files, Files)> {
     let (mut segments, mut wals) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
