@@ -21,10 +21,12 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENV = ROOT / ".cache" / "venv" / "bin"
 WORK = pathlib.Path(os.environ.get("WHARF_BENCH_WORK", ROOT / "bench" / "work"))
+LATER = []  # folders that are removed at the end
 KEY, SECRET = "AKIDBENCH", "bench-secret-key"
 
 
@@ -58,6 +60,7 @@ class Weed:
                "-s3", f"-s3.port={self.port}", f"-s3.config={conf}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
         self.process = subprocess.Popen(cmd, stdout=open(WORK / "weed.log", "w"), stderr=subprocess.STDOUT, start_new_session=True)
         self.url = f"http://127.0.0.1:{self.port}"
+        self.master = f"http://127.0.0.1:{ports['master']}"
         self.wait()
 
     def wait(self):
@@ -76,6 +79,12 @@ class Weed:
     def stop(self):
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def vacuum(self):
+        """Gives the space of deleted objects back to the disk: 20 uploads of 4 GiB would not find room otherwise."""
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        direct.open(f"{self.master}/vol/vacuum?garbageThreshold=0.01", timeout=120).read()
 
 
 def environment(weed):
@@ -180,15 +189,19 @@ def run_job(weed, name, source, big, rounds, clients):
         seed = commands(weed, big)["s5cmd"][0](source, f"{name}-source")
         subprocess.run(seed, env=env, check=True, stdout=subprocess.DEVNULL)
     for r in range(rounds):
-        for client in [c for c in clients if c not in failed]:
+        # Another client comes first in each round: none has the place after the pause every time.
+        turn = r % len(clients)
+        for client in [c for c in clients[turn:] + clients[:turn] if c not in failed]:
             argv = commands(weed, big)[client][0 if up else 1]
             if up:
                 prefix = f"{name}-{client.split()[0]}-{r}"
                 figures, why = attempt(argv(source, prefix), env, weed)
                 subprocess.run([str(VENV / "s5cmd"), "--log", "error", "--endpoint-url", weed.url, "rm", f"s3://bench/{prefix}/*"], env=env,
                                stdout=subprocess.DEVNULL, check=False)
+                if big:
+                    weed.vacuum()
             else:
-                target = WORK / f"down-{client.split()[0]}"
+                target = WORK / f"down-{name}-{client.split()[0]}-{r}"
                 shutil.rmtree(target, ignore_errors=True)
                 target.mkdir()
                 os.sync()
@@ -196,7 +209,9 @@ def run_job(weed, name, source, big, rounds, clients):
                 if r == 0 and figures:
                     same, differs = compare(source, target)
                     why = why if same else f"the downloaded tree differs: {differs}"
-                shutil.rmtree(target)
+                # ext4 looks at each inode that was deleted in the last minutes before it makes a new one: thousands of them would cost the
+                # next client seconds. Trees of small files stay until the end of the bench.
+                (shutil.rmtree if big else LATER.append)(target)
             if why:
                 failed[client] = why
                 print(f"{name:10} round {r + 1} {client:13} {why}", flush=True)
@@ -257,6 +272,8 @@ def main():
             sys.path.insert(0, str(ROOT / "bench"))
             from results import write_section
             write_section(job, text)
+    for folder in LATER:
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

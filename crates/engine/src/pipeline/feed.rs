@@ -378,6 +378,8 @@ impl Feed<'_> {
     }
 
     fn give(&mut self, batch: Batch, mut lease: Lease, asked: u64) -> Result<std::result::Result<(), Over>> {
+        // What comes in while it waits may revoke and start its split again: it belongs to the time in which it was read.
+        let epoch = self.epoch;
         let held = batch.held().saturating_mul(self.share.copies);
         if held > asked.saturating_mul(self.share.copies) {
             // One large record. Its lease is waited for without holding another one.
@@ -392,7 +394,7 @@ impl Feed<'_> {
         let gate = &self.out.gate;
         let charge = held.max(gate.window() / BATCHES).max(1);
         gate.change(|s| gate.hold(s, s.used.saturating_add(charge)));
-        let fed = Fed { batch, epoch: self.epoch, charge, lease };
+        let fed = Fed { batch, epoch, charge, lease };
         Ok(self.out.give.blocking_send(fed).map_err(|_| Over))
     }
 
@@ -410,3 +412,6 @@ impl Feed<'_> {
         self.out.gate.lock().ends = ends;
     }
 }
+
+#[cfg(test)]
+mod tests;
