@@ -53,6 +53,12 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
     {
         return Some("the broker is a log: it knows no flow, task, store or door");
     }
+    if from == "log-store"
+        && (matches!(to, "tokio" | "model" | "store" | "control" | "engine" | "api" | "connector")
+            || door(to))
+    {
+        return Some("the log store knows no flow, task, state or door");
+    }
     if from == "transform"
         && (matches!(
             to,
@@ -120,6 +126,7 @@ mod tests {
             ("flow-capture", "engine"),
             ("flow-collector", "flow-capture"),
             ("flow-record", "runtime"),
+            ("log-store", "store"),
             ("columnar", "tokio"),
             ("columnar", "connector"),
             ("connector-object", "connector-iceberg"),
