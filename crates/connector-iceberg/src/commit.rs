@@ -111,10 +111,7 @@ impl Job<'_> {
             if let Some(split) = rival(loaded.metadata(), self.pipeline, self.seats) {
                 // The table has moved on from what any attempt was for. But one whose answer was lost may have landed, and another owner
                 // gone on from its marks, and its snapshot been expired since: then later snapshots hold its files.
-                if !open {
-                    self.clear(&leftovers, None).await;
-                }
-                return Err(lost(open, fenced(&split)));
+                return Err(self.give_up(&leftovers, open, fenced(&split)).await);
             }
             let id = attempt_id(self.commit, attempt);
             leftovers.push(Attempt::new(&loaded, id));
@@ -138,12 +135,7 @@ impl Job<'_> {
                 Err(Refusal::Conflict) => {
                     last = Error::new(ErrorKind::Throttled, "other writers keep changing the table");
                 }
-                Err(Refusal::Failed(e)) => {
-                    if !open {
-                        self.clear(&leftovers, None).await;
-                    }
-                    return Err(lost(open, e));
-                }
+                Err(Refusal::Failed(e)) => return Err(self.give_up(&leftovers, open, e).await),
                 Err(Refusal::Unknown(e)) => {
                     tracing::info!(table = %self.ident, error = %e, "it is not known whether a commit was made");
                     open = true;
@@ -151,10 +143,15 @@ impl Job<'_> {
                 }
             }
         }
+        Err(self.give_up(&leftovers, open, last.context("commit")).await)
+    }
+
+    /// What attempts have left goes only if none of them may have landed.
+    async fn give_up(&self, leftovers: &[Attempt], open: bool, e: Error) -> Lost {
         if !open {
-            self.clear(&leftovers, None).await;
+            self.clear(leftovers, None).await;
         }
-        Err(lost(open, last.context("commit")))
+        lost(open, e)
     }
 
     async fn pause(&self, attempt: u32) {

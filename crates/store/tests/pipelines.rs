@@ -426,6 +426,29 @@ async fn a_full_desk_refuses_and_drops_nothing() {
     }
 }
 
+/// Of a record that is too large to be kept, the position and the reason are; there is nothing to replay.
+#[tokio::test]
+async fn a_letter_without_content_is_not_replayed() {
+    for db in Database::each() {
+        let s = db.open().await;
+        s.insert_pipeline(&pipeline("task-1", None), &needs()).await.unwrap();
+        let p = claimed(&s, 100).await;
+        let (id, n) = (p.id.clone(), p.attempt);
+        let bare = DeadLetter {
+            kind: DeadLetter::WITHOUT_CONTENT.into(),
+            offset: 99,
+            value: None,
+            ..letter(99, b"")
+        };
+        s.keep_dead(&id, n, std::slice::from_ref(&bare), at(101)).await.unwrap();
+        let one = DeadFilter { ids: vec![DeadId::of(&bare)], ..Default::default() };
+        assert_eq!(s.replay_dead(&id, &one).await.unwrap(), 0, "there is nothing to replay");
+        assert_eq!(s.end_dead(&id, &one, DeadStatus::Dropped, at(101)).await.unwrap(), 1);
+        assert_eq!(s.forget_dead(Some(&id), at(102)).await.unwrap(), 1);
+        s.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_replay_gives_each_letter_one_turn() {
     for db in Database::each() {
@@ -440,17 +463,6 @@ async fn a_replay_gives_each_letter_one_turn() {
         let three = DeadFilter { ids: letters[..3].iter().map(DeadId::of).collect(), ..Default::default() };
         assert_eq!(s.replay_dead(&id, &three).await.unwrap(), 3);
         assert_eq!(s.replay_dead(&id, &three).await.unwrap(), 0, "asked twice");
-        let bare = DeadLetter {
-            kind: DeadLetter::WITHOUT_CONTENT.into(),
-            offset: 99,
-            value: None,
-            ..letters[0].clone()
-        };
-        s.keep_dead(&id, n, std::slice::from_ref(&bare), at(101)).await.unwrap();
-        let one = DeadFilter { ids: vec![DeadId::of(&bare)], ..Default::default() };
-        assert_eq!(s.replay_dead(&id, &one).await.unwrap(), 0, "there is nothing to replay");
-        assert_eq!(s.end_dead(&id, &one, DeadStatus::Dropped, at(101)).await.unwrap(), 1);
-        assert_eq!(s.forget_dead(Some(&id), at(102)).await.unwrap(), 1);
         assert_eq!(s.renew_pipeline(&id, n, at(103)).await.unwrap(), PipelineWish::Replay);
         assert_eq!(s.replay_dead(&id, &DeadFilter::default()).await.unwrap(), 3);
         let queued = s.queued_dead(&id, 0, 10, 1 << 20).await.unwrap();

@@ -48,14 +48,25 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
     {
         return Some("the engine knows no HTTP, no SQL and no door");
     }
+    if let Some(reason) = of_a_part(from, to, door(to)) {
+        return Some(reason);
+    }
+    match to {
+        "wharf" => Some("nothing depends on the binary"),
+        "testkit" | "xtask" => Some("that crate is for tests and checks only"),
+        _ => None,
+    }
+}
+
+/// The rules of crates that are parts by themselves and know little of the rest.
+fn of_a_part(from: &str, to: &str, is_door: bool) -> Option<&'static str> {
     if from == "broker"
-        && (matches!(to, "model" | "store" | "control" | "engine" | "api" | "connector") || door(to))
+        && (matches!(to, "model" | "store" | "control" | "engine" | "api" | "connector") || is_door)
     {
         return Some("the broker is a log: it knows no flow, task, store or door");
     }
     if from == "log-store"
-        && (matches!(to, "tokio" | "model" | "store" | "control" | "engine" | "api" | "connector")
-            || door(to))
+        && (matches!(to, "tokio" | "model" | "store" | "control" | "engine" | "api" | "connector") || is_door)
     {
         return Some("the log store knows no flow, task, state or door");
     }
@@ -63,14 +74,14 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
         && (matches!(
             to,
             "tokio" | "runtime" | "model" | "store" | "control" | "engine" | "api" | "connector"
-        ) || door(to))
+        ) || is_door)
     {
         return Some("the transform chain is pure: a record in, values out");
     }
     if from.starts_with("flow-")
         && (matches!(to, "tokio" | "model" | "store" | "control" | "engine" | "api" | "connector")
             || matches!((from, to), ("flow-record", "runtime") | (_, "flow-capture" | "flow-collector"))
-            || door(to))
+            || is_door)
     {
         return Some(
             "observers of traffic make records: they know no flow log, task, store or door, and not each other",
@@ -80,7 +91,7 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
         && (matches!(
             to,
             "tokio" | "runtime" | "model" | "store" | "control" | "engine" | "api" | "connector" | "iceberg"
-        ) || door(to))
+        ) || is_door)
     {
         return Some("records to columns is pure: no I/O, and nothing of ours");
     }
@@ -89,11 +100,7 @@ fn forbidden(from: &str, to: &str) -> Option<&'static str> {
     {
         return Some("the model is pure");
     }
-    match to {
-        "wharf" => Some("nothing depends on the binary"),
-        "testkit" | "xtask" => Some("that crate is for tests and checks only"),
-        _ => None,
-    }
+    None
 }
 
 #[cfg(test)]
