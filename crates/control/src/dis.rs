@@ -11,6 +11,7 @@ mod apps;
 mod figures;
 mod records;
 mod streams;
+mod topics;
 
 use std::sync::Mutex;
 

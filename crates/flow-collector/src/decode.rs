@@ -14,7 +14,7 @@ use bytes::Bytes;
 use flow_record::{Observation, SourceId};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use templates::Domain;
+use templates::{Domain, Room};
 
 const MAX_DOMAINS: usize = 64;
 
@@ -36,12 +36,15 @@ pub struct Decoder {
     known: HashMap<IpAddr, SourceId>,
     room: usize,
     changed: bool,
+    /// For templates.
+    templates: Room,
 }
 
 #[derive(Debug)]
 struct Exporter {
     address: IpAddr,
     domains: HashMap<(u16, u32), Domain>,
+    room: Room,
 }
 
 /// What a record's times are relative to.
@@ -78,7 +81,7 @@ impl Decoder {
             return None;
         }
         let id = SourceId(self.exporters.len() as u32);
-        self.exporters.push(Exporter { address, domains: HashMap::new() });
+        self.exporters.push(Exporter { address, domains: HashMap::new(), room: self.templates.clone() });
         self.known.insert(address, id);
         Some(id)
     }
@@ -115,6 +118,11 @@ impl Decoder {
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
+
+    /// What was taken could not be kept: it is to be tried again.
+    pub fn still_changed(&mut self) {
+        self.changed = true;
+    }
 }
 
 /// One call of [`Decoder::decode`].
@@ -137,7 +145,8 @@ impl Exporter {
         if self.domains.len() >= MAX_DOMAINS && !self.domains.contains_key(&(version, number)) {
             return None;
         }
-        Some(self.domains.entry((version, number)).or_default())
+        let new = || Domain { room: self.room.clone(), ..Domain::default() };
+        Some(self.domains.entry((version, number)).or_insert_with(new))
     }
 }
 

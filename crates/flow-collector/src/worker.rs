@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// Records of one delivery.
 const BATCH: usize = 1_024;
 const IDLE: Duration = Duration::from_millis(100);
+/// Batches that are still taken in at the end: about what a large socket buffer holds.
+const LAST_BATCHES: usize = 2_000;
 /// New templates are kept after so long at the latest: a window may last an hour, and an exporter sends them seldom.
 const KEEP: Duration = Duration::from_secs(1);
 
@@ -116,7 +118,12 @@ impl Worker {
 
     /// Ends the open window early and delivers all of it, as long as somebody reads.
     fn finish(&mut self) {
-        while self.receive() != 0 {}
+        // What is in the socket's buffer, not what a flood goes on to bring.
+        for _ in 0..LAST_BATCHES {
+            if self.receive() == 0 {
+                break;
+            }
+        }
         self.hand_over_all();
         self.end_window();
         self.hand_over_all();
@@ -149,7 +156,8 @@ impl Worker {
             let allowed = self.options.allowed.is_empty() || self.options.allowed.contains(&sender);
             let source = if allowed { self.decoder.source(sender) } else { None };
             let Some(source) = source else {
-                self.open.refused += 1;
+                // One for whom there is no room is lost; one who may not send is none of ours.
+                *(if allowed { &mut self.open.dropped } else { &mut self.open.refused }) += 1;
                 continue;
             };
             self.open.datagrams += 1;
@@ -228,6 +236,7 @@ impl Worker {
         if self.decoder.take_changed()
             && let Err(e) = write_whole(path, &self.decoder.to_text())
         {
+            self.decoder.still_changed();
             self.shared.set(|s| s.failure = Some(format!("keeping templates: {e}")));
         }
     }

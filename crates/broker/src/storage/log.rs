@@ -332,6 +332,7 @@ impl Log {
             ));
         }
         if offset > self.start {
+            self.check_sound()?;
             self.mark_dirty()?;
             self.start = offset;
             self.checkpoint()?;
@@ -345,6 +346,7 @@ impl Log {
     /// # Errors
     /// When the disk refuses.
     pub fn retain(&mut self, now: i64, s: &LogSettings) -> Result<usize> {
+        self.check_sound()?;
         let before = self.segments.len();
         if s.retention_ms >= 0 {
             let limit = now.saturating_sub(s.retention_ms);

@@ -332,7 +332,12 @@ impl Reader {
     /// Says what nobody observed since the last run.
     fn state_gap(&mut self, observer: &Observer) {
         let now = self.clock.now().seconds();
-        let Some(covered) = self.log.state.covered.map(Timestamp::seconds) else { return };
+        let Some(covered) = self.log.state.covered.map(Timestamp::seconds) else {
+            // The first run, or the first after it was off: from now on it is accounted for, also when it ends before its first window.
+            self.shared.outbox().covered(Timestamp(now.saturating_mul(1_000_000)));
+            self.shared.filled.notify_one();
+            return;
+        };
         // However short it was: something may have passed.
         self.shared.lock_state().gaps += 1;
         self.state_skipped(observer, covered, now.max(covered));

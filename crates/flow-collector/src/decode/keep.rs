@@ -8,7 +8,7 @@
 //! ```
 
 use super::Decoder;
-use super::templates::{Domain, Template};
+use super::templates::{Domain, Template, keep};
 use std::fmt::Write;
 
 const HEAD: &str = "flow-templates 1";
@@ -53,7 +53,7 @@ impl Decoder {
                     Some((number.parse().ok()?, len.parse().ok()?))
                 };
                 let fields: Option<Vec<(u16, u16)>> = words.map(field).collect();
-                domain.templates.insert(id, Template::new(fields?, options)?);
+                keep(domain, id, Template::new(fields?, options)?);
             }
             "rate" => {
                 let selector = words.next()?.parse().ok()?;

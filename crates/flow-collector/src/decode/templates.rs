@@ -8,11 +8,36 @@ use super::fields::{Row, What};
 use super::{Call, Exporter, Moment, gap};
 use flow_record::Observation;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const MAX_TEMPLATES: usize = 1_024;
 const MAX_FIELDS: usize = 256;
 const MAX_RATES: usize = 64;
 const VARIABLE: u16 = u16::MAX;
+/// Fields of all templates of all exporters: the limits of one domain multiply, and anybody can send a datagram.
+const ALL_FIELDS: usize = 500_000;
+/// What a template, or a rate, counts beside its fields.
+const EACH: usize = 8;
+
+/// What all domains may keep together. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Room(Arc<AtomicUsize>);
+
+impl Room {
+    /// Takes `more` in place of `less`, if there is room.
+    fn exchange(&self, less: usize, more: usize) -> bool {
+        let change =
+            |used: usize| Some(used.saturating_sub(less) + more).filter(|n| *n <= ALL_FIELDS || more <= less);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).is_ok()
+    }
+
+    /// How much is taken.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// What is known of one observation domain of an exporter.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +49,7 @@ pub(super) struct Domain {
     pub(super) started: Option<i64>,
     /// The next number to come.
     pub(super) next: Option<u32>,
+    pub(super) room: Room,
 }
 
 /// How to read the records of one number.
@@ -46,6 +72,10 @@ struct Slot {
 }
 
 impl Template {
+    fn cost(&self) -> usize {
+        EACH + self.fields.len()
+    }
+
     /// From numbers and lengths; `None` when no record could be read by it.
     pub(super) fn new(fields: Vec<(u16, u16)>, options: bool) -> Option<Self> {
         if fields.is_empty() || fields.len() > MAX_FIELDS {
@@ -160,10 +190,14 @@ fn withdraw(domain: &mut Domain, id: u16, count: u16) -> bool {
     match (id, count) {
         (2 | 3, 0) => {
             let had = !domain.templates.is_empty();
-            domain.templates.retain(|_, t| t.options != (id == 3));
+            let room = &domain.room;
+            domain.templates.retain(|_, t| t.options != (id == 3) || !room.exchange(t.cost(), 0));
             had
         }
-        (256.., 0) => domain.templates.remove(&id).is_some(),
+        (256.., 0) => {
+            let gone = domain.templates.remove(&id);
+            gone.is_some_and(|t| domain.room.exchange(t.cost(), 0))
+        }
         _ => false,
     }
 }
@@ -214,9 +248,13 @@ fn read_fields(mut bytes: Bytes<'_>, count: usize, version: u16) -> Option<(Vec<
     Some((fields, bytes))
 }
 
-fn keep(domain: &mut Domain, id: u16, template: Template) -> bool {
+/// Keeps a template, if it is new and there is room for it.
+pub(super) fn keep(domain: &mut Domain, id: u16, template: Template) -> bool {
     let known = domain.templates.get(&id);
     if known == Some(&template) || (known.is_none() && domain.templates.len() >= MAX_TEMPLATES) {
+        return false;
+    }
+    if !domain.room.exchange(known.map_or(0, Template::cost), template.cost()) {
         return false;
     }
     domain.templates.insert(id, template);
@@ -267,7 +305,8 @@ fn learn(domain: &mut Domain, row: &Row) -> bool {
     }
     if let Some(rate) = row.rate() {
         let selector = row.selector.unwrap_or(0);
-        if domain.rates.len() < MAX_RATES || domain.rates.contains_key(&selector) {
+        let known = domain.rates.contains_key(&selector);
+        if known || (domain.rates.len() < MAX_RATES && domain.room.exchange(0, EACH)) {
             new |= domain.rates.insert(selector, rate) != Some(rate);
             // Where there is one sampler only, its rate is that of records that name none.
             if selector != 0 && domain.rates.keys().filter(|k| **k != 0).count() == 1 {

@@ -202,6 +202,39 @@ fn limits_on_what_is_kept() {
     assert_eq!(kept, 1_024);
 }
 
+/// The limits of one domain multiply: all templates together have one of their own, over a restart too.
+#[test]
+fn wide_templates_of_many_exporters_do_not_take_all_memory() {
+    let mut decoder = Decoder::new(256);
+    let wide = |id: u16, len: u16| {
+        let fields: Vec<u16> = (0..200).flat_map(|_| [1, len]).collect();
+        v9(1, &[set(0, &halves(&[vec![id, 200], fields].concat()))])
+    };
+    let sources: Vec<SourceId> =
+        (0..8u8).map(|n| decoder.source(IpAddr::from([10, 0, 1, n])).unwrap()).collect();
+    for source in &sources {
+        for id in 256..1_256 {
+            run(&mut decoder, *source, &wide(id, 4));
+        }
+    }
+    let fields = |d: &Decoder| -> usize {
+        let domains = d.exporters.iter().flat_map(|e| e.domains.values());
+        domains.flat_map(|d| d.templates.values()).map(|t| t.fields.len()).sum()
+    };
+    let most = fields(&decoder);
+    assert!((400_000..=500_000).contains(&most), "{most}");
+    let mut again = Decoder::new(256);
+    assert_eq!(again.read_text(&decoder.to_text()), 0);
+    assert_eq!(fields(&again), most);
+    // What is known can change, and what is withdrawn makes room.
+    run(&mut decoder, sources[0], &wide(256, 8));
+    assert_eq!(decoder.exporters[0].domains.values().next().unwrap().templates[&256].fields[0].1, 8);
+    run(&mut decoder, sources[0], &v9(2, &[set(0, &halves(&[256, 0, 257, 0]))]));
+    let before = decoder.templates.used();
+    run(&mut decoder, sources[7], &wide(9_000, 4));
+    assert_eq!(decoder.templates.used(), before + 208);
+}
+
 /// 10,000 datagrams of each kind, damaged at random: nothing panics, nothing takes long, sums stay finite.
 #[test]
 fn damaged_datagrams_are_counted_and_break_nothing() {

@@ -58,12 +58,34 @@ pub fn discard_all(dir: &Path) {
     }
 }
 
+fn size_of(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|m| m.len())
+}
+
+fn has_new(dir: &Path) -> bool {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|e| e.path()).any(|p| p.extension().is_some_and(|e| e == EXTENSION))
+}
+
 /// Ends a swap that was decided, takes away what was not; says how far the log is compacted, if it ever was.
 ///
 /// # Errors
 /// When the disk refuses.
 pub fn recover(dir: &Path) -> Result<Option<i64>> {
-    let note = std::fs::read(dir.join(NAME)).ok().and_then(|b| parse(dir, &b).ok());
+    let path = dir.join(NAME);
+    let note = match std::fs::read(&path) {
+        Ok(bytes) => match parse(dir, &bytes) {
+            Ok(note) => Some(note),
+            // Were a swap half done, the new segments would be all there is of the old ones.
+            Err(e) if has_new(dir) => return Err(e),
+            Err(e) => {
+                tracing::warn!(path = %path.display(), error = %e, "it is not known how far a log is compacted");
+                None
+            }
+        },
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => return Err(Error::storage(path.display(), &e)),
+    };
     if let Some((swap, true)) = &note {
         tracing::info!(dir = %dir.display(), upper = swap.upper, "ending a compaction that was interrupted");
         swap.carry_out()?;
@@ -78,6 +100,12 @@ impl Swap {
     /// # Errors
     /// When the disk refuses.
     pub fn prepare(&self) -> Result<()> {
+        for (base, size) in &self.new {
+            let path = beside(&self.dir, *base);
+            if size_of(&path) != Some(*size) {
+                return Err(Error::corrupt(format!("{} is not what was written", path.display())));
+            }
+        }
         self.write_note(true)
     }
 
@@ -115,7 +143,17 @@ impl Swap {
         match step {
             Step::Place(base) => {
                 let new = beside(&self.dir, base);
-                if new.exists() {
+                if !new.exists() {
+                    // Done before, or the old segments must stay.
+                    let path = segment::path(&self.dir, base, "log");
+                    let wanted = self.new.iter().find(|(b, _)| *b == base).map(|(_, size)| *size);
+                    if size_of(&path) != wanted {
+                        return Err(Error::corrupt(format!(
+                            "{} is not there to take its place",
+                            new.display()
+                        )));
+                    }
+                } else {
                     // An index of the old file could fit the new one by its size.
                     let _ = std::fs::remove_file(segment::path(&self.dir, base, "index"));
                     std::fs::rename(&new, segment::path(&self.dir, base, "log")).map_err(wrong)?;

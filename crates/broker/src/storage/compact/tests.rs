@@ -420,3 +420,30 @@ fn a_damaged_batch_is_left_as_it_is() {
     assert_eq!(log.start(), second);
     assert!(!read(&mut log, second).is_empty());
 }
+
+/// Old segments are all there is until the new ones are in their places: a new file that is not there, or not whole, stops the swap.
+#[test]
+fn a_swap_without_its_new_files_drops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |base: i64, extension: &str| crate::storage::segment::path(dir.path(), base, extension);
+    for base in [0, 100] {
+        std::fs::write(file(base, "log"), b"old").unwrap();
+    }
+    let swap = Swap { dir: dir.path().to_owned(), upper: 200, old: vec![0, 100], new: vec![(0, 7)] };
+    assert!(swap.prepare().is_err(), "the new file is missing");
+    std::fs::write(swap::beside(dir.path(), 0), b"short").unwrap();
+    assert!(swap.prepare().is_err(), "the new file is not whole");
+    std::fs::write(swap::beside(dir.path(), 0), b"the new").unwrap();
+    swap.prepare().unwrap();
+    swap.decide().unwrap();
+    std::fs::remove_file(swap::beside(dir.path(), 0)).unwrap();
+    assert!(swap.carry_out().is_err());
+    assert!(swap::recover(dir.path()).is_err(), "nor at the next opening");
+    assert_eq!(std::fs::read(file(100, "log")).unwrap(), b"old");
+    // A damaged note beside new files decides nothing.
+    std::fs::write(dir.path().join("compaction"), b"rotten").unwrap();
+    assert_eq!(swap::recover(dir.path()).unwrap(), None, "without new files it is as if there were none");
+    std::fs::write(swap::beside(dir.path(), 0), b"the new").unwrap();
+    assert!(swap::recover(dir.path()).is_err());
+    assert!(swap::beside(dir.path(), 0).exists() && file(0, "log").exists());
+}
