@@ -297,6 +297,7 @@ async fn all(peer: &Peer) {
     deaths(peer).await;
     rivals(peer).await;
     torn_delivery(peer).await;
+    long_delivery(peer).await;
     aside(peer).await;
 }
 
@@ -472,6 +473,21 @@ async fn torn_delivery(peer: &Peer) {
         assert!(life(&place, (1, 40), &mut journal, u64::MAX).await.unwrap());
         complete(&place, (1, 40), &journal);
     }
+}
+
+/// A batch with another minute for each record makes a delivery of thousands of files: whoever comes next must be able to read its pointer.
+async fn long_delivery(peer: &Peer) {
+    let place = Place::new(peer.client(), peer.url(), BY_DAY);
+    let mut journal = Journal::new();
+    assert!(life(&place, (1, 40), &mut journal, u64::MAX).await.unwrap());
+    let key = format!("{}_wharf/task-abc/topic+0", place.prefix);
+    let pointer = place.client.get(BUCKET, &key).unwrap();
+    let mut text: serde_json::Value = serde_json::from_slice(&pointer).unwrap();
+    let file = text["files"][0].clone();
+    text["files"] = vec![file; 30_000].into();
+    place.client.put(BUCKET, &key, &serde_json::to_vec(&text).unwrap()).unwrap();
+    assert!(life(&place, (1, 60), &mut journal, u64::MAX).await.unwrap());
+    complete(&place, (1, 60), &journal);
 }
 
 /// An upload with one part, not completed.

@@ -92,12 +92,7 @@ impl Control {
             let reached = self.reach(c, end).await?;
             let missing = if end.kind == EndKind::Bucket { Noun::Bucket } else { Noun::Table };
             let asked = self.answered(self.0.streams.probe(&reached), missing).await;
-            asked.map_err(|e| match e.kind {
-                ErrorKind::NotFound(Noun::Table) if e.message.contains("database") => {
-                    Error { kind: ErrorKind::NotFound(Noun::Database), ..e }
-                }
-                _ => e,
-            })?;
+            asked.map_err(what_is_missing)?;
         }
         Ok(())
     }
@@ -202,6 +197,19 @@ impl Control {
     }
 }
 
+/// What a probe did not find, by the words of the table's connector. A name in them may be any word.
+fn what_is_missing(e: Error) -> Error {
+    match e.kind {
+        ErrorKind::NotFound(Noun::Table) if e.message.starts_with("no such database: ") => {
+            Error { kind: ErrorKind::NotFound(Noun::Database), ..e }
+        }
+        ErrorKind::NotFound(Noun::Table) if e.message.starts_with("no such table: ") => e,
+        // The catalogue itself, or the bucket of its warehouse.
+        ErrorKind::NotFound(Noun::Table) => Error { kind: ErrorKind::Unreachable, ..e },
+        _ => e,
+    }
+}
+
 fn pipeline_of(stream: &DisStream, new: &NewDump) -> NewPipeline {
     let source = serde_json::json!({ "topics": [stream.topic], "start": "earliest" });
     NewPipeline {
@@ -225,5 +233,24 @@ fn pipeline_of(stream: &DisStream, new: &NewDump) -> NewPipeline {
         sync: None,
         attributes: new.attributes.clone(),
         tags: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_does_not_hang_on_a_name() {
+        let kind =
+            |message: &str| what_is_missing(Error::new(ErrorKind::NotFound(Noun::Table), message)).kind;
+        for (message, wanted) in [
+            ("no such database: lake", ErrorKind::NotFound(Noun::Database)),
+            ("no such table: lake.orders_database", ErrorKind::NotFound(Noun::Table)),
+            ("unable to open the database file", ErrorKind::Unreachable),
+            ("NoSuchBucket", ErrorKind::Unreachable),
+        ] {
+            assert_eq!(kind(message), wanted, "{message}");
+        }
     }
 }

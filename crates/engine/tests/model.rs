@@ -70,14 +70,12 @@ fn case() -> impl Strategy<Value = Case> {
     ];
     let faults = prop::collection::vec((op(), 0usize..14, mishap()), 0..6);
     (style(), style(), policy, files(), files(), faults, prop::option::of(1usize..6)).prop_map(
-        |(from, to, policy, source, there, faults, kill)| Case {
-            from,
-            to,
-            policy,
-            source,
-            there,
-            faults,
-            kill,
+        |(from, to, policy, source, mut there, faults, kill)| {
+            // The stand-in's clock ticks with each file: two of the same age would differ by nanoseconds, whichever way.
+            for (key, (_, age)) in &mut there {
+                *age += i64::from(source.get(key).is_some_and(|(_, a)| a == age));
+            }
+            Case { from, to, policy, source, there, faults, kill }
         },
     )
 }
