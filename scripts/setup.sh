@@ -172,7 +172,7 @@ build_tools=(gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h make:/usr/bin/make
 test_tools=(python3-venv:/usr/share/doc/python3-venv python3:/usr/bin/python3 openssl:/usr/bin/openssl
   postgresql:/usr/lib/postgresql/15/bin/postgres mariadb-server:/usr/sbin/mariadbd attr:/usr/bin/setfattr acl:/usr/bin/setfacl
   clang:/usr/bin/clang llvm:/usr/bin/llvm-strip iproute2:/usr/sbin/ip nftables:/usr/sbin/nft ethtool:/usr/sbin/ethtool
-  tcpdump:/usr/bin/tcpdump softflowd:/usr/sbin/softflowd faketime:/usr/bin/faketime)
+  tcpdump:/usr/bin/tcpdump softflowd:/usr/sbin/softflowd)
 
 check_rust
 case $want in
